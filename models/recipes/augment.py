@@ -1,0 +1,110 @@
+"""What makes pose hard, made on purpose: other scales, turns, half bodies, frames that cut, occluders, blur, compression."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+UPPER = np.arange(17) < 11
+
+
+def crop_region(box: np.ndarray, aspect: float, padding: float = 1.25) -> tuple[np.ndarray, np.ndarray]:
+    """Box (4,) xyxy -> centre (2,) and size (2,) of the padded region with width/height = aspect."""
+    centre, size = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) * padding
+    width = max(size[0], size[1] * aspect)
+    return centre, np.array([width, width / aspect])
+
+
+def half_body(keypoints: np.ndarray, seen: np.ndarray, rng: Generator) -> np.ndarray | None:
+    """A box around the upper or the lower body, where enough joints are known."""
+    part = UPPER if rng.random() < 0.6 else ~UPPER
+    points = keypoints[part & seen]
+    if len(points) < 3:
+        return None
+    low, high = points.min(0), points.max(0)
+    pad = 0.2 * max(high - low)
+    return np.concatenate([low - pad, high + pad])
+
+
+def crop_matrix(centre: np.ndarray, size: np.ndarray, turn: float, out: tuple[int, int], flip: bool) -> np.ndarray:
+    """(2, 3) matrix: the region, turned by `turn` radians about its centre, onto a crop of `out` (w, h); classic convention."""
+    scale = out[0] / size[0]
+    cos, sin = np.cos(turn) * scale, np.sin(turn) * scale
+    linear = np.array([[cos, -sin], [sin, cos]])
+    shift = np.array(out) / 2 - linear @ centre
+    matrix = np.column_stack([linear, shift])
+    if flip:
+        matrix[0] = -matrix[0]
+        matrix[0, 2] += out[0] - 1
+    return matrix
+
+
+def occlude(crop: np.ndarray, other: np.ndarray, rng: Generator) -> None:
+    """Pastes a rectangle or an ellipse of another photograph, in place."""
+    h, w = crop.shape[:2]
+    ph, pw = (int(rng.uniform(0.1, 0.45) * s) for s in (h, w))
+    if other.shape[0] <= ph or other.shape[1] <= pw:
+        return
+    sy, sx = rng.integers(other.shape[0] - ph), rng.integers(other.shape[1] - pw)
+    y, x = rng.integers(h - ph), rng.integers(w - pw)
+    patch = other[sy : sy + ph, sx : sx + pw]
+    target = crop[y : y + ph, x : x + pw]
+    if rng.random() < 0.5:
+        mask = np.zeros((ph, pw), np.uint8)
+        cv2.ellipse(mask, (pw // 2, ph // 2), (pw // 2, ph // 2), 0, 0, 360, 1, -1)
+        np.copyto(target, patch, where=mask[..., None].astype(bool))
+    else:
+        target[:] = patch
+
+
+def cut_frame(crop: np.ndarray, rng: Generator) -> tuple[float, float, float, float]:
+    """Blackens what lies beyond a made-up image border; returns what is left: x1, y1, x2, y2."""
+    h, w = crop.shape[:2]
+    left, top, right, bottom = 0, 0, w, h
+    side, depth = rng.integers(4), rng.uniform(0.1, 0.4)
+    if side == 0:
+        left = int(w * depth)
+        crop[:, :left] = 0
+    elif side == 1:
+        right = int(w * (1 - depth))
+        crop[:, right:] = 0
+    elif side == 2:
+        top = int(h * depth)
+        crop[:top] = 0
+    else:
+        bottom = int(h * (1 - depth))
+        crop[bottom:] = 0
+    return left, top, right, bottom
+
+
+def motion_blur(crop: np.ndarray, length: int, angle: float) -> np.ndarray:
+    """Moves the camera over `length` pixels in direction `angle` (radians) while the shutter is open."""
+    kernel = np.zeros((length, length), np.float32)
+    c, d = (length - 1) / 2, np.array([np.cos(angle), np.sin(angle)]) * (length - 1) / 2
+    cv2.line(kernel, tuple(np.round(c - d).astype(int).tolist()), tuple(np.round(c + d).astype(int).tolist()), 1.0)
+    return cv2.filter2D(crop, -1, kernel / kernel.sum())
+
+
+def degrade(crop: np.ndarray, rng: Generator) -> np.ndarray:
+    """Small, blurred and compressed people: down and up, motion blur, JPEG."""
+    h, w = crop.shape[:2]
+    if rng.random() < 0.25:
+        f = rng.uniform(0.2, 0.7)
+        small = cv2.resize(crop, (max(8, int(w * f)), max(8, int(h * f))), interpolation=cv2.INTER_AREA)
+        crop = cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR)
+    if rng.random() < 0.15:
+        crop = motion_blur(crop, int(rng.integers(3, 14)), rng.uniform(0, np.pi))
+    if rng.random() < 0.25:
+        crop = cv2.imdecode(cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(12, 60))])[1], cv2.IMREAD_COLOR)
+    return crop
+
+
+def recolour(crop: np.ndarray, rng: Generator) -> np.ndarray:
+    """Brightness, contrast, gamma, colour cast, grey: one lookup table a channel."""
+    if rng.random() < 0.1:
+        crop = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    ramp = np.arange(256)[:, None] / 255
+    gain = rng.uniform(0.7, 1.3) * rng.uniform(0.9, 1.1, 3)
+    table = (ramp ** rng.uniform(0.7, 1.4) - 0.5) * gain + 0.5 + rng.uniform(-0.1, 0.1)
+    return cv2.LUT(crop, (np.clip(table, 0, 1) * 255).astype(np.uint8)[None])

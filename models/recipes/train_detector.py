@@ -1,0 +1,205 @@
+"""Trains the person detector: anchor-free, one class, task-aligned assignment, CIoU.
+
+    python models/recipes/train_detector.py --data people.zip --run runs/detector --images 400000 --backbone runs/pose/last.pt
+
+Stop it whenever you like: the same command goes on where the last checkpoint stands.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import augment
+import cv2
+import numpy as np
+import torch
+from boxes import decode, detection_loss, overlap
+from data import People, load_people
+from networks import DetectNet
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from training import Average, Run, learning_rate, optimisers
+
+MOST = 48  # people of one training image
+GREY = (114, 114, 114)
+
+
+class Photos(Dataset):
+    """Letterboxed or augmented photographs: uint8 RGB (3,S,S), boxes (MOST,4) xyxy, rows in use (MOST,), doubtful rows (MOST,)."""
+
+    def __init__(self, people: People, images: np.ndarray, size: int, train: bool, first: int = 0, count: int | None = None) -> None:
+        self.people, self.images, self.size, self.train, self.first = people, images, size, train, first
+        self.count = len(images) if count is None else count
+        order = np.argsort(people.image, kind="stable")
+        bounds = np.searchsorted(people.image[order], np.arange(len(people.sizes) + 1))
+        self.rows = [order[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        cv2.setNumThreads(0)
+        rng = np.random.default_rng(self.first + index)
+        size = self.size
+        canvas = np.full((size, size, 3), 114, np.uint8)
+        if not self.train:
+            tiles = [(int(self.images[index]), (0, 0, size, size), None)]
+        elif rng.random() < 0.5:
+            tiles = [(int(i), where, rng) for i, where in zip(rng.choice(self.images, 4), self.quarters(rng), strict=True)]
+        else:
+            tiles = [(int(rng.choice(self.images)), (0, 0, size, size), rng)]
+        found = [self.place(canvas, *tile) for tile in tiles]
+        if self.train:
+            canvas = augment.degrade(augment.recolour(canvas, rng), rng)
+        boxes, sure = np.concatenate([b for b, _ in found])[:MOST], np.concatenate([s for _, s in found])[:MOST]
+        rows, known, doubtful = np.zeros((MOST, 4), np.float32), np.zeros(MOST, bool), np.zeros(MOST, bool)
+        rows[: len(boxes)], known[: len(boxes)], doubtful[: len(boxes)] = boxes, True, ~sure
+        pixels = np.ascontiguousarray(canvas[:, :, ::-1].transpose(2, 0, 1))
+        return tuple(map(torch.from_numpy, (pixels, rows, known, doubtful)))
+
+    def quarters(self, rng: np.random.Generator) -> list[tuple[int, int, int, int]]:
+        x, y = (int(self.size * rng.uniform(0.3, 0.7)) for _ in range(2))
+        return [(0, 0, x, y), (x, 0, self.size, y), (0, y, x, self.size), (x, y, self.size, self.size)]
+
+    def place(self, canvas: np.ndarray, image: int, where: tuple[int, int, int, int], rng: np.random.Generator | None) -> tuple[np.ndarray, np.ndarray]:
+        """Warps one photograph into a rectangle of the canvas, in place -> boxes (K,4) on the canvas, and which are sure (K,)."""
+        people, rows = self.people, self.rows[image]
+        photo = people.photo(image)
+        (h, w), (x1, y1, x2, y2) = photo.shape[:2], where
+        tw, th = x2 - x1, y2 - y1
+        fit = min(tw / w, th / h)
+        if rng is None:
+            matrix = np.array([[fit, 0, (tw - w * fit) / 2], [0, fit, (th - h * fit) / 2]])
+        else:
+            fit = fit * (np.exp(rng.uniform(np.log(0.6), np.log(1.3))) if where[2:] == canvas.shape[:2] and x1 == 0 else np.exp(rng.uniform(np.log(0.9), np.log(2.0))))
+            stretch = np.exp(rng.normal(0, 0.08))
+            sx, sy = fit * stretch, fit / stretch
+            cx, cy = rng.uniform(0.3, 0.7) * w, rng.uniform(0.3, 0.7) * h
+            matrix = np.array([[sx, 0, tw / 2 - sx * cx], [0, sy, th / 2 - sy * cy]])
+            if rng.random() < 0.5:
+                matrix[0] = -matrix[0]
+                matrix[0, 2] += tw
+        shrink = 0.5 * (np.abs(matrix[[0, 1], [0, 1]]) - 1)  # pixel centres lie half a pixel behind the edges that boxes name
+        pixel = matrix.copy()
+        pixel[:, 2] += np.where(matrix[[0, 1], [0, 1]] < 0, -1 - shrink, shrink)
+        canvas[y1:y2, x1:x2] = cv2.warpAffine(photo, pixel, (tw, th), flags=cv2.INTER_LINEAR, borderValue=GREY)
+        corners = people.boxes[rows].reshape(-1, 2, 2) @ matrix[:, :2].T + matrix[:, 2]
+        full = np.concatenate([corners.min(1), corners.max(1)], 1)
+        boxes = np.clip(full, 0, [tw, th, tw, th])
+        left = (boxes[:, 2:] - boxes[:, :2]).prod(1) / np.maximum((full[:, 2:] - full[:, :2]).prod(1), 1e-6)
+        seen = (left > 0.05) & ((boxes[:, 2:] - boxes[:, :2]).min(1) > 2)
+        sure = (left > 0.25) & (people.box_scores[rows] >= 0.45) & (boxes[:, 3] - boxes[:, 1] >= 10)
+        return (boxes + [x1, y1, x1, y1])[seen], sure[seen]
+
+
+@torch.no_grad()
+def validate(net: nn.Module, photos: Photos, prepare) -> dict[str, float]:
+    """Average precision at IoU 0.5 on held-out photographs; doubtful people count neither way."""
+    hits: list[tuple[float, bool]] = []
+    total = 0
+    for pixels, people, known, doubtful in DataLoader(photos, 16):
+        boxes, logits, _, _ = decode(net(prepare(pixels)), DetectNet.strides)
+        for b in range(len(pixels)):
+            rows, unsure = people[b][known[b]], doubtful[b][known[b]]
+            total += int((~unsure).sum())
+            order = logits[b].sigmoid().topk(200)
+            candidates, scores = boxes[b][order.indices].cpu(), order.values.cpu()
+            free = torch.ones(len(rows), dtype=torch.bool)
+            kept = torch.ones(len(candidates), dtype=torch.bool)
+            between = overlap(candidates[:, None], candidates[None])
+            for i in range(len(candidates)):
+                if not kept[i] or scores[i] < 0.01:
+                    continue
+                kept[i + 1 :] &= between[i, i + 1 :] <= 0.6
+                iou = overlap(candidates[i], rows) if len(rows) else torch.zeros(0)
+                match = int((iou * free).argmax()) if len(rows) else -1
+                if match >= 0 and iou[match] >= 0.5 and free[match]:
+                    free[match] = False
+                    if not unsure[match]:
+                        hits.append((float(scores[i]), True))
+                elif not ((iou >= 0.5) & unsure).any():
+                    hits.append((float(scores[i]), False))
+    hits.sort(reverse=True)
+    good = np.array([h for _, h in hits], bool)
+    precision, recall = good.cumsum() / np.arange(1, len(good) + 1), good.cumsum() / max(total, 1)
+    precision = np.maximum.accumulate(precision[::-1])[::-1]
+    return {"ap50": float(np.sum(np.diff(recall, prepend=0) * precision))}
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--data", type=Path, required=True, help="zip of photographs with COCO person boxes")
+    p.add_argument("--run", type=Path, required=True, help="folder for checkpoints, the log and the decoded photographs")
+    p.add_argument("--backbone", type=Path, help="checkpoint of the pose network to begin from")
+    p.add_argument("--images", type=int, default=400_000, help="how many images the training sees")
+    p.add_argument("--size", type=int, default=320)
+    p.add_argument("--batch", type=int, default=16)
+    p.add_argument("--lr", type=float, default=1e-3)
+    p.add_argument("--weight-decay", type=float, default=0.02)
+    p.add_argument("--optimiser", choices=("muon", "adamw"), default="muon")
+    p.add_argument("--threads", type=int, help="threads of the training itself")
+    p.add_argument("--workers", type=int, default=1, help="processes that prepare images")
+    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    p.add_argument("--every", type=int, default=250, help="steps between checkpoints")
+    p.add_argument("--minutes", type=float, default=1e9, help="stop after so many minutes")
+    a = p.parse_args()
+    if a.threads:
+        torch.set_num_threads(a.threads)
+    run, device = Run(a.run), torch.device(a.device)
+    people = load_people(a.data, a.run.parent)
+    images = np.arange(len(people.sizes))
+    held = Photos(people, images[images % 50 == 0], a.size, train=False)
+
+    net = DetectNet()
+    if a.backbone:
+        state = torch.load(a.backbone, map_location="cpu", weights_only=True)["average"]
+        net.backbone.load_state_dict({k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")})
+    net = net.to(device, memory_format=torch.channels_last)
+    average = Average(net)
+    opts = optimisers(net, a.optimiser, a.lr, a.weight_decay)
+    done = 0
+    if state := run.load():
+        net.load_state_dict(state["net"])
+        average.net.load_state_dict(state["average"])
+        average.steps, done = state["steps"], state["done"]
+        for opt, saved in zip(opts, state["optimisers"], strict=True):
+            opt.load_state_dict(saved)
+
+    def prepare(pixels: Tensor) -> Tensor:
+        return (pixels.to(device).float() / 255).contiguous(memory_format=torch.channels_last)
+
+    photos = Photos(people, images[images % 50 != 0], a.size, train=True, first=done, count=a.images - done)
+    loader = DataLoader(photos, a.batch, num_workers=a.workers, drop_last=True, prefetch_factor=4 if a.workers else None)
+    running: list[tuple[float, float]] = []
+    print(f"{len(photos.images)} photographs to train on, {len(held.images)} held out, {done} images done")
+    for pixels, rows, known, doubtful in loader:
+        factor = learning_rate(done, a.images, warmup=300 * a.batch)
+        for opt in opts:
+            for group in opt.param_groups:
+                group["lr"] = a.lr * factor
+        with torch.autocast(device.type, torch.bfloat16):
+            levels = net(prepare(pixels))
+        score_loss, box_loss = detection_loss(levels, DetectNet.strides, rows.to(device), known.to(device), doubtful.to(device))
+        for opt in opts:
+            opt.zero_grad(set_to_none=True)
+        (score_loss + 5 * box_loss).backward()
+        for opt in opts:
+            opt.step()
+        average.update(net)
+        done += len(pixels)
+        running.append((float(score_loss.detach()), float(box_loss.detach())))
+        if len(running) == a.every or done + a.batch > a.images:
+            state = dict(net=net.state_dict(), average=average.net.state_dict(), steps=average.steps, done=done, optimisers=[o.state_dict() for o in opts])
+            run.save(**state)
+            if factor == 1.0:
+                run.save("plateau.pt", **state)
+            score, box = np.mean(running, 0).tolist()
+            run.log(done=done, score=score, box=box, lr=a.lr * factor, **validate(average.net, held, prepare))
+            running = []
+            if run.elapsed() > a.minutes * 60:
+                break
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""Trains the heatmap network, or with --head coordinates its rival, on annotated people.
+
+    python models/recipes/train_pose.py --data people.zip --run runs/pose --crops 1000000
+
+Stop it whenever you like: the same command goes on where the last checkpoint stands.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import augment
+import cv2
+import numpy as np
+import torch
+from data import FLIP, People, load_people
+from networks import CoordinateNet, HeatmapNet
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from training import Average, Run, learning_rate, optimisers
+
+SIZE = (192, 256)  # w, h
+STRIDE = 4
+MEAN = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)
+STD = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
+
+
+class Crops(Dataset):
+    """Augmented crops: uint8 RGB (3,h,w), keypoints (17,2) in crop pixels, weights (17,)."""
+
+    def __init__(self, people: People, train: bool, first: int = 0, count: int | None = None) -> None:
+        self.people, self.train, self.first = people, train, first
+        self.count = len(people.image) if count is None else count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        cv2.setNumThreads(0)
+        rng = np.random.default_rng(self.first + index)
+        people = self.people
+        person = int(rng.integers(len(people.image))) if self.train else index
+        crop, keypoints, weights = self.cut(person, rng) if self.train else self.plain(person)
+        pixels = torch.from_numpy(np.ascontiguousarray(crop[:, :, ::-1].transpose(2, 0, 1)))
+        return pixels, torch.from_numpy(keypoints.astype(np.float32)), torch.from_numpy(weights.astype(np.float32))
+
+    def plain(self, person: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        people = self.people
+        region = augment.crop_region(people.boxes[person], SIZE[0] / SIZE[1])
+        matrix = augment.crop_matrix(*region, 0.0, SIZE, False)
+        crop = cv2.warpAffine(people.photo(people.image[person]), matrix, SIZE, flags=cv2.INTER_LINEAR)
+        keypoints = people.keypoints[person] @ matrix[:, :2].T + matrix[:, 2]
+        return crop, keypoints, (people.scores[person] > 0.35).astype(np.float32)
+
+    def cut(self, person: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        people = self.people
+        keypoints, scores = people.keypoints[person], people.scores[person]
+        weights = np.clip((scores - 0.15) / 0.35, 0, 1)
+        box = people.boxes[person]
+        if rng.random() < 0.25:
+            part = augment.half_body(keypoints, scores > 0.35, rng)
+            box = box if part is None else part
+        centre, size = augment.crop_region(box, SIZE[0] / SIZE[1])
+        centre = centre + rng.normal(0, 0.04, 2) * size
+        size = size * np.clip(np.exp(rng.normal(0, 0.22)), 0.6, 1.5)
+        turn = np.deg2rad(np.clip(rng.normal(0, 25), -60, 60)) if rng.random() < 0.6 else 0.0
+        flip = bool(rng.random() < 0.5)
+        matrix = augment.crop_matrix(centre, size, turn, SIZE, flip)
+        crop = cv2.warpAffine(people.photo(people.image[person]), matrix, SIZE, flags=cv2.INTER_LINEAR)
+        keypoints = keypoints @ matrix[:, :2].T + matrix[:, 2]
+        if flip:
+            keypoints, weights = keypoints[FLIP], weights[FLIP]
+        crop = augment.recolour(crop, rng)
+        for _ in range(rng.integers(3) if rng.random() < 0.5 else 0):
+            augment.occlude(crop, people.photo(int(rng.integers(len(people.sizes)))), rng)
+        if rng.random() < 0.15:
+            x1, y1, x2, y2 = augment.cut_frame(crop, rng)
+            x, y = keypoints.T
+            weights = weights * ((x >= x1) & (x < x2) & (y >= y1) & (y < y2))
+        return augment.degrade(crop, rng), keypoints, weights
+
+
+def gaussian_targets(keypoints: Tensor, weights: Tensor, sigma: float = 2.0) -> tuple[Tensor, Tensor]:
+    """Keypoints (B,J,2) in crop pixels -> heatmaps (B,J,H,W) of peak 1, and the weights, 0 where the 3-sigma window is outside."""
+    W, H = SIZE[0] // STRIDE, SIZE[1] // STRIDE
+    centre = keypoints / STRIDE
+    dx = torch.arange(W, device=centre.device) - centre[..., :1]  # (B,J,W)
+    dy = torch.arange(H, device=centre.device) - centre[..., 1:]  # (B,J,H)
+    gx, gy = (torch.exp(-(d**2) / (2 * sigma**2)) * (d.abs() <= 3 * sigma) for d in (dx, dy))
+    inside = (gx.sum(-1) > 0) & (gy.sum(-1) > 0)
+    return gy.unsqueeze(-1) * gx.unsqueeze(-2), weights * inside
+
+
+def heatmap_loss(maps: Tensor, keypoints: Tensor, weights: Tensor) -> Tensor:
+    """Mean of squared differences; joints of weight 0 take no part."""
+    targets, weights = gaussian_targets(keypoints, weights)
+    return ((maps - targets) ** 2).mean((2, 3)).mul(weights).sum() / weights.sum().clamp(min=1)
+
+
+def coordinate_loss(points: Tensor, keypoints: Tensor, weights: Tensor) -> Tensor:
+    """Mean of squared differences of coordinates that run 0...1 across the crop."""
+    scaled = keypoints / torch.tensor(SIZE, device=keypoints.device)
+    return ((points - scaled) ** 2).mean(2).mul(weights).sum() / weights.sum().clamp(min=1)
+
+
+def decode(out: Tensor) -> Tensor:
+    """Network output -> (B,J,2) crop pixels: argmax with a quarter offset, or the coordinates themselves."""
+    if out.ndim == 3:
+        return out * torch.tensor(SIZE, device=out.device)
+    B, J, H, W = out.shape
+    top = out.flatten(2).argmax(2)
+    x, y = top % W, top // W
+    at = lambda dx, dy: out.flatten(2).gather(2, ((y + dy).clamp(0, H - 1) * W + (x + dx).clamp(0, W - 1)).unsqueeze(2)).squeeze(2)  # noqa: E731
+    shift = torch.stack([torch.sign(at(1, 0) - at(-1, 0)), torch.sign(at(0, 1) - at(0, -1))], -1)
+    return (torch.stack([x, y], -1) + 0.25 * shift) * STRIDE
+
+
+@torch.no_grad()
+def validate(net: nn.Module, people: People, prepare) -> dict[str, float]:
+    """Mean error in crop pixels and the share of joints within 10 % of the crop's height of their label."""
+    errors = []
+    for pixels, keypoints, weights in DataLoader(Crops(people, train=False), 64):
+        distance = (decode(net(prepare(pixels)).float()).cpu() - keypoints).norm(dim=-1)
+        errors.append(distance[weights > 0])
+    error = torch.cat(errors)
+    return {"error": float(error.median()), "pck": float((error < 0.05 * SIZE[1]).float().mean())}
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--data", type=Path, required=True, help="zip of photographs with COCO person keypoints")
+    p.add_argument("--run", type=Path, required=True, help="folder for checkpoints, the log and the decoded photographs")
+    p.add_argument("--head", choices=("heatmap", "coordinates"), default="heatmap")
+    p.add_argument("--crops", type=int, default=1_000_000, help="how many crops the training sees")
+    p.add_argument("--batch", type=int, default=32)
+    p.add_argument("--lr", type=float, default=2e-3)
+    p.add_argument("--weight-decay", type=float, default=0.02)
+    p.add_argument("--optimiser", choices=("muon", "adamw"), default="muon")
+    p.add_argument("--threads", type=int, help="threads of the training itself")
+    p.add_argument("--workers", type=int, default=1, help="processes that cut crops")
+    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    p.add_argument("--every", type=int, default=250, help="steps between checkpoints")
+    p.add_argument("--minutes", type=float, default=1e9, help="stop after so many minutes")
+    a = p.parse_args()
+    if a.threads:
+        torch.set_num_threads(a.threads)
+    run, device = Run(a.run), torch.device(a.device)
+    people = load_people(a.data, a.run.parent)
+    train, held = people.split()
+    train = train.subset(((train.scores > 0.35).sum(1) >= 6) & (np.ptp(train.boxes[:, 1::2], axis=1) >= 24))
+    held = held.subset((held.scores > 0.35).sum(1) >= 10)
+
+    net = HeatmapNet() if a.head == "heatmap" else CoordinateNet()
+    loss_of = heatmap_loss if a.head == "heatmap" else coordinate_loss
+    net = net.to(device, memory_format=torch.channels_last)
+    average = Average(net)
+    opts = optimisers(net, a.optimiser, a.lr, a.weight_decay)
+    done = 0
+    if state := run.load():
+        net.load_state_dict(state["net"])
+        average.net.load_state_dict(state["average"])
+        average.steps, done = state["steps"], state["done"]
+        for opt, saved in zip(opts, state["optimisers"], strict=True):
+            opt.load_state_dict(saved)
+    mean, std = MEAN.to(device), STD.to(device)
+
+    def prepare(pixels: Tensor) -> Tensor:
+        return ((pixels.to(device).float() - mean) / std).contiguous(memory_format=torch.channels_last)
+
+    crops = Crops(train, train=True, first=done, count=a.crops - done)
+    loader = DataLoader(crops, a.batch, num_workers=a.workers, drop_last=True, prefetch_factor=4 if a.workers else None)
+    running: list[float] = []
+    print(f"{len(train.image)} people to train on, {len(held.image)} held out, {done} crops done")
+    for pixels, keypoints, weights in loader:
+        factor = learning_rate(done, a.crops, warmup=200 * a.batch)
+        for opt in opts:
+            for group in opt.param_groups:
+                group["lr"] = a.lr * factor
+        with torch.autocast(device.type, torch.bfloat16):
+            out = net(prepare(pixels))
+        loss = loss_of(out.float(), keypoints.to(device), weights.to(device))
+        for opt in opts:
+            opt.zero_grad(set_to_none=True)
+        (loss * 1000).backward()
+        for opt in opts:
+            opt.step()
+        average.update(net)
+        done += len(pixels)
+        running.append(float(loss.detach()))
+        if len(running) == a.every or done + a.batch > a.crops:
+            state = dict(net=net.state_dict(), average=average.net.state_dict(), steps=average.steps, done=done, optimisers=[o.state_dict() for o in opts])
+            run.save(**state)
+            if factor == 1.0:
+                run.save("plateau.pt", **state)
+            run.log(done=done, loss=float(np.mean(running)) * 1000, lr=a.lr * factor, **validate(average.net, held, prepare))
+            running = []
+            if run.elapsed() > a.minutes * 60:
+                break
+
+
+if __name__ == "__main__":
+    main()

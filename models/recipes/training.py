@@ -1,0 +1,110 @@
+"""What every training shares: the optimiser, the learning rate, weight averaging, and a state that survives being stopped."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def orthogonal(m: Tensor, steps: int = 5) -> Tensor:
+    """The nearest (semi-)orthogonal matrix, about: Newton-Schulz iteration with the coefficients of Jordan 2024 (Muon)."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = m / (m.norm() + 1e-7)
+    tall = x.size(0) > x.size(1)
+    x = x.T if tall else x
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if tall else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose step is made orthogonal (Jordan 2024), for convolution kernels as (out, in*k*k) matrices.
+
+    Steps are scaled to the RMS of AdamW's (Liu et al. 2025), so both take one learning rate."""
+
+    def __init__(self, params: Iterator[Tensor] | list[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                buffer = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                buffer.lerp_(p.grad, 1 - group["momentum"])
+                ahead = p.grad.lerp(buffer, group["momentum"])
+                update = orthogonal(ahead.reshape(len(p), -1)).reshape(p.shape)
+                rms = 0.2 * max(len(p), p[0].numel()) ** 0.5
+                p.mul_(1 - group["lr"] * group["weight_decay"]).sub_(update, alpha=group["lr"] * rms)
+
+
+def optimisers(net: nn.Module, name: str, lr: float, weight_decay: float) -> list[torch.optim.Optimizer]:
+    """AdamW for everything, or Muon for the convolution kernels inside the network; no decay on norms and biases."""
+    kernels = [p for p in net.parameters() if p.ndim == 4 and p.shape[1] > 3 and p.shape[0] > 20]
+    known = {id(p) for p in kernels}
+    others = [p for p in net.parameters() if id(p) not in known]
+    if name == "adamw":
+        groups = [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+        return [torch.optim.AdamW(groups, lr)]
+    return [Muon(kernels, lr, weight_decay=weight_decay), torch.optim.AdamW(others, lr, weight_decay=0.0)]
+
+
+def learning_rate(done: int, total: int, warmup: int, decay: float = 0.3) -> float:
+    """Factor after `done` samples: a linear warm-up, a plateau, and a linear way down over the last `decay` of them.
+
+    The plateau lets a training be prolonged: raise the total before the way down starts, or go on from the plateau's checkpoint."""
+    down = total * decay
+    return min(1.0, (done + 1) / warmup, max(0.0, (total - done) / down))
+
+
+class Average:
+    """Exponential moving average of weights and statistics."""
+
+    def __init__(self, net: nn.Module, decay: float = 0.999) -> None:
+        self.net, self.decay, self.steps = copy.deepcopy(net).eval().requires_grad_(False), decay, 0
+
+    @torch.no_grad()
+    def update(self, net: nn.Module) -> None:
+        self.steps += 1
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        for mine, its in zip(self.net.state_dict().values(), net.state_dict().values(), strict=True):
+            if mine.dtype.is_floating_point:
+                mine.lerp_(its, 1 - decay)
+            else:
+                mine.copy_(its)
+
+
+class Run:
+    """A folder with a checkpoint that is replaced whole or not at all, and a log of one JSON object a line."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.started = folder, time.time()
+
+    def save(self, name: str = "last.pt", **state: Any) -> None:
+        part = self.folder / f"{name}.part"
+        torch.save(state, part)
+        os.replace(part, self.folder / name)
+
+    def load(self, name: str = "last.pt") -> dict[str, Any] | None:
+        path = self.folder / name
+        return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+
+    def elapsed(self) -> float:
+        return time.time() - self.started
+
+    def log(self, **entry: Any) -> None:
+        entry["seconds"] = round(self.elapsed(), 1)
+        with (self.folder / "log.jsonl").open("a") as out:
+            out.write(json.dumps(entry) + "\n")
+        print(*(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in entry.items()), flush=True)

@@ -1,0 +1,55 @@
+"""Every exception that toppose raises on purpose.
+
+TopposeError
+├── ImageError (ValueError)       an image that cannot be read or is not one
+├── BoxError (ValueError)         boxes of the wrong shape, count or content
+├── OptionError (ValueError)      an option out of range or unknown
+├── PoseError (ValueError)        arrays that do not make `Poses`
+├── CardError (ValueError)        a model card that is missing, wrong or does not fit its network
+├── ModelError (RuntimeError)     a network that is unknown, cannot be loaded or cannot be run
+├── DetectorError (RuntimeError)  a detector that returned what are not boxes
+├── DeviceError (RuntimeError)    a device that was asked for and does not really run
+└── MissingDependency (ImportError)  an extra that is not installed
+"""
+
+from __future__ import annotations
+
+
+class TopposeError(Exception):
+    """The root of the tree: `except toppose.TopposeError` catches them all."""
+
+
+class ImageError(TopposeError, ValueError):
+    """An image that cannot be read or is not one."""
+
+
+class BoxError(TopposeError, ValueError):
+    """Boxes of the wrong shape, count or content."""
+
+
+class OptionError(TopposeError, ValueError):
+    """An option out of range or unknown."""
+
+
+class PoseError(TopposeError, ValueError):
+    """Arrays that do not make `Poses`."""
+
+
+class CardError(TopposeError, ValueError):
+    """A model card that is missing, wrong or does not fit its network."""
+
+
+class ModelError(TopposeError, RuntimeError):
+    """A network that is unknown, cannot be loaded or cannot be run."""
+
+
+class DetectorError(TopposeError, RuntimeError):
+    """A detector that returned what are not boxes."""
+
+
+class DeviceError(TopposeError, RuntimeError):
+    """A device that was asked for and does not really run."""
+
+
+class MissingDependency(TopposeError, ImportError):
+    """An optional package that is not installed; the message has the install command."""
