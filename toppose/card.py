@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
@@ -84,7 +84,7 @@ class DetsOutput(_Strict):
     person: int = Field(0, ge=0)
 
 
-Output = Annotated[Union[HeatmapOutput, SimccOutput, CoordinateOutput, YoloOutput, DetsOutput], Field(discriminator="kind")]
+Output = Annotated[HeatmapOutput | SimccOutput | CoordinateOutput | YoloOutput | DetsOutput, Field(discriminator="kind")]
 _POSE = ("heatmap", "simcc", "coordinates")
 
 

@@ -96,7 +96,8 @@ def smooth(heatmaps: Single, kernel: int) -> Single:
     blurred = cv2.GaussianBlur(tall.reshape(-1, W), (kernel, kernel), 0, borderType=cv2.BORDER_CONSTANT).reshape(tall.shape)[:, :H]
     old, new = (maps.reshape(N * J, -1).max(1) for maps in (heatmaps, blurred))
     gain = np.divide(old, new, out=np.ones_like(old), where=new > 0)
-    return (blurred * gain[:, None, None]).reshape(N, J, H, W)
+    scaled: Single = blurred * gain[:, None, None]
+    return scaled.reshape(N, J, H, W)
 
 
 class _Neighbours:
@@ -117,4 +118,4 @@ def _newton(dx: Float, dy: Float, dxx: Float, dyy: Float, dxy: Float, eps: float
     det = dxx * dyy - dxy * dxy
     safe = np.where(det == 0, 1.0, det)
     step = np.stack([dyy * dx - dxy * dy, dxx * dy - dxy * dx], -1) / -safe[..., None]
-    return step * (det != 0)[..., None]
+    return np.where((det != 0)[..., None], step, 0.0)

@@ -30,11 +30,12 @@ log = logging.getLogger("toppose")
 Provider = tuple[str, dict[str, Any]]
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64, "tensor(uint8)": np.uint8}
 _NEEDED = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
-_told: set[str] = set()
+_told: set[str] = set()  # what `auto` has said
+_failed: set[str] = set()  # what did not start in this process, and `auto` need not try again
 
 
 def parse_device(device: str) -> tuple[str, int]:
-    """"cuda:1" -> ("cuda", 1). OptionError for what is no device."""
+    """ "cuda:1" -> ("cuda", 1). OptionError for what is no device."""
     kind, _, index = str(device).partition(":")
     if kind not in ("auto", "cpu", "cuda", "tensorrt") or (index and (not index.isdigit() or kind in ("auto", "cpu"))):
         raise OptionError(f"device: expected 'auto', 'cpu', 'cuda', 'cuda:1' or 'tensorrt'; got {device!r}")
@@ -75,8 +76,9 @@ class Session:
     """One network, loaded. `batch` is the fixed batch size of its input, or None; any number of threads may call `run`."""
 
     def __init__(self, path: Path, device: str = "auto", threads: int | None = None) -> None:
-        self.path = path
-        providers = choose_providers(device, ort.get_available_providers())
+        self.path, self.threads = path, threads
+        available = [p for p in ort.get_available_providers() if device != "auto" or p not in _failed]
+        providers = choose_providers(device, available)
         options = ort.SessionOptions()
         options.log_severity_level = 4  # what matters is said by check_running, once and with the cure
         if threads is not None:
@@ -85,9 +87,11 @@ class Session:
         self._session = self._create(options, providers, device)
         self.providers: list[str] = self._session.get_providers()
         check_running(device, self.providers)
+        _failed.update(p for p, _ in providers if p not in self.providers)
         if device == "auto" and self.providers[0] not in _told:
             _told.add(self.providers[0])
-            log.info("device auto: running on %s", self.providers[0])
+            missing = f" ({', '.join(sorted(_failed))} did not start; `toppose info` says why)" if _failed else ""
+            log.info("device auto: running on %s%s", self.providers[0], missing)
         if len(self._session.get_inputs()) != 1:
             names = [i.name for i in self._session.get_inputs()]
             raise ModelError(f"{str(path)!r}: expected a network with one input, got {names}")
@@ -104,18 +108,22 @@ class Session:
 
     def _create(self, options: Any, providers: list[Provider], device: str) -> Any:
         if len(providers) > 1:
-            _preload()
+            preload()
         try:
             data = self.path.read_bytes()
         except OSError as e:
             raise ModelError(f"network {str(self.path)!r} cannot be read: {e.strerror}") from None
         try:
-            return ort.InferenceSession(data if not _external(self.path) else str(self.path), options, providers=providers)
+            if len(providers) > 1:
+                ort.set_default_logger_severity(4)  # else a CUDA that does not start prints a screenful; check_running says it in a sentence
+            return ort.InferenceSession(data if not _external(self.path) else str(self.path), options, providers=providers, enable_fallback=0)
         except Exception as e:  # onnxruntime has no common base for its exceptions
             message = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
             if parse_device(device)[0] in _NEEDED and ("CUDA" in message or "TensorRT" in message or "Tensorrt" in message):
                 raise DeviceError(f"device {device!r}: {message}. `toppose info` says what is found") from None
             raise ModelError(f"{str(self.path)!r} ({len(data)} bytes): expected an ONNX network, but it cannot be loaded: {message}") from None
+        finally:
+            ort.set_default_logger_severity(2)
 
     @property
     def batch(self) -> int | None:
@@ -156,7 +164,7 @@ def _external(path: Path) -> bool:
     return any(path.with_name(path.name + s).exists() for s in (".data", "_data"))
 
 
-def _preload() -> None:
+def preload() -> None:
     """Lets ONNX Runtime find CUDA libraries that pip installed. It prints what it misses; `check_running` says that better."""
     if not hasattr(ort, "preload_dlls"):
         return

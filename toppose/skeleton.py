@@ -29,7 +29,8 @@ class Skeleton:
         if J == 0 or len(set(self.joints)) != J:
             raise CardError(f"skeleton {self.name!r}: expected distinct joint names, got {list(self.joints)}")
         if not self.flip:
-            object.__setattr__(self, "flip", tuple(self.joints.index(_mirror(j)) if _mirror(j) in self.joints else i for i, j in enumerate(self.joints)))
+            partner = {joint: i for i, joint in enumerate(self.joints)}
+            object.__setattr__(self, "flip", tuple(partner.get(_mirror(joint), i) for i, joint in enumerate(self.joints)))
         if sorted(self.flip) != list(range(J)) or any(self.flip[self.flip[i]] != i for i in range(J)):
             raise CardError(f"skeleton {self.name!r}: flip must pair each of {J} joints with one joint, got {list(self.flip)}")
         if self.sigmas and (len(self.sigmas) != J or min(self.sigmas) <= 0):

@@ -85,10 +85,7 @@ class Pyramid(nn.Module):
         super().__init__()
         self.context = Context(widths[-1])
         self.lateral = nn.ModuleList(ConvNorm(w, o, 1, act=False) for w, o in zip(widths, outs, strict=True))
-        self.reduce = nn.ModuleList(
-            nn.Conv2d(outs[i + 1], outs[i], 1) if outs[i + 1] != outs[i] else nn.Identity()
-            for i in range(len(outs) - 1)
-        )
+        self.reduce = nn.ModuleList(nn.Conv2d(outs[i + 1], outs[i], 1) if outs[i + 1] != outs[i] else nn.Identity() for i in range(len(outs) - 1))
         self.refine = nn.ModuleList(Block(o) for o in outs)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:

@@ -8,6 +8,7 @@ Stop it whenever you like: the same command goes on where the last checkpoint st
 from __future__ import annotations
 
 import argparse
+import itertools
 from pathlib import Path
 
 import augment
@@ -33,7 +34,7 @@ class Photos(Dataset):
         self.count = len(images) if count is None else count
         order = np.argsort(people.image, kind="stable")
         bounds = np.searchsorted(people.image[order], np.arange(len(people.sizes) + 1))
-        self.rows = [order[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        self.rows = [order[a:b] for a, b in itertools.pairwise(bounds)]
 
     def __len__(self) -> int:
         return self.count
@@ -62,7 +63,9 @@ class Photos(Dataset):
         x, y = (int(self.size * rng.uniform(0.3, 0.7)) for _ in range(2))
         return [(0, 0, x, y), (x, 0, self.size, y), (0, y, x, self.size), (x, y, self.size, self.size)]
 
-    def place(self, canvas: np.ndarray, image: int, where: tuple[int, int, int, int], rng: np.random.Generator | None) -> tuple[np.ndarray, np.ndarray]:
+    def place(
+        self, canvas: np.ndarray, image: int, where: tuple[int, int, int, int], rng: np.random.Generator | None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Warps one photograph into a rectangle of the canvas, in place -> boxes (K,4) on the canvas, and which are sure (K,)."""
         people, rows = self.people, self.rows[image]
         photo = people.photo(image)
@@ -72,7 +75,8 @@ class Photos(Dataset):
         if rng is None:
             matrix = np.array([[fit, 0, (tw - w * fit) / 2], [0, fit, (th - h * fit) / 2]])
         else:
-            fit = fit * (np.exp(rng.uniform(np.log(0.6), np.log(1.3))) if where[2:] == canvas.shape[:2] and x1 == 0 else np.exp(rng.uniform(np.log(0.9), np.log(2.0))))
+            alone = (tw, th) == (self.size, self.size)
+            fit *= np.exp(rng.uniform(*np.log((0.6, 1.3) if alone else (0.9, 2.0))))
             stretch = np.exp(rng.normal(0, 0.08))
             sx, sy = fit * stretch, fit / stretch
             cx, cy = rng.uniform(0.3, 0.7) * w, rng.uniform(0.3, 0.7) * h
@@ -90,7 +94,7 @@ class Photos(Dataset):
         left = (boxes[:, 2:] - boxes[:, :2]).prod(1) / np.maximum((full[:, 2:] - full[:, :2]).prod(1), 1e-6)
         seen = (left > 0.05) & ((boxes[:, 2:] - boxes[:, :2]).min(1) > 2)
         sure = (left > 0.25) & (people.box_scores[rows] >= 0.45) & (boxes[:, 3] - boxes[:, 1] >= 10)
-        return (boxes + [x1, y1, x1, y1])[seen], sure[seen]
+        return (boxes + np.array([x1, y1, x1, y1]))[seen], sure[seen]
 
 
 @torch.no_grad()
@@ -158,13 +162,7 @@ def main() -> None:
     net = net.to(device, memory_format=torch.channels_last)
     average = Average(net)
     opts = optimisers(net, a.optimiser, a.lr, a.weight_decay)
-    done = 0
-    if state := run.load():
-        net.load_state_dict(state["net"])
-        average.net.load_state_dict(state["average"])
-        average.steps, done = state["steps"], state["done"]
-        for opt, saved in zip(opts, state["optimisers"], strict=True):
-            opt.load_state_dict(saved)
+    done = run.resume(net, average, opts)
 
     def prepare(pixels: Tensor) -> Tensor:
         return (pixels.to(device).float() / 255).contiguous(memory_format=torch.channels_last)
@@ -190,10 +188,7 @@ def main() -> None:
         done += len(pixels)
         running.append((float(score_loss.detach()), float(box_loss.detach())))
         if len(running) == a.every or done + a.batch > a.images:
-            state = dict(net=net.state_dict(), average=average.net.state_dict(), steps=average.steps, done=done, optimisers=[o.state_dict() for o in opts])
-            run.save(**state)
-            if factor == 1.0:
-                run.save("plateau.pt", **state)
+            run.checkpoint(net, average, opts, done, plateau=factor == 1.0)
             score, box = np.mean(running, 0).tolist()
             run.log(done=done, score=score, box=box, lr=a.lr * factor, **validate(average.net, held, prepare))
             running = []

@@ -108,7 +108,7 @@ def decode(out: Tensor) -> Tensor:
     """Network output -> (B,J,2) crop pixels: argmax with a quarter offset, or the coordinates themselves."""
     if out.ndim == 3:
         return out * torch.tensor(SIZE, device=out.device)
-    B, J, H, W = out.shape
+    H, W = out.shape[2:]
     top = out.flatten(2).argmax(2)
     x, y = top % W, top // W
     at = lambda dx, dy: out.flatten(2).gather(2, ((y + dy).clamp(0, H - 1) * W + (x + dx).clamp(0, W - 1)).unsqueeze(2)).squeeze(2)  # noqa: E731
@@ -156,13 +156,7 @@ def main() -> None:
     net = net.to(device, memory_format=torch.channels_last)
     average = Average(net)
     opts = optimisers(net, a.optimiser, a.lr, a.weight_decay)
-    done = 0
-    if state := run.load():
-        net.load_state_dict(state["net"])
-        average.net.load_state_dict(state["average"])
-        average.steps, done = state["steps"], state["done"]
-        for opt, saved in zip(opts, state["optimisers"], strict=True):
-            opt.load_state_dict(saved)
+    done = run.resume(net, average, opts)
     mean, std = MEAN.to(device), STD.to(device)
 
     def prepare(pixels: Tensor) -> Tensor:
@@ -189,10 +183,7 @@ def main() -> None:
         done += len(pixels)
         running.append(float(loss.detach()))
         if len(running) == a.every or done + a.batch > a.crops:
-            state = dict(net=net.state_dict(), average=average.net.state_dict(), steps=average.steps, done=done, optimisers=[o.state_dict() for o in opts])
-            run.save(**state)
-            if factor == 1.0:
-                run.save("plateau.pt", **state)
+            run.checkpoint(net, average, opts, done, plateau=factor == 1.0)
             run.log(done=done, loss=float(np.mean(running)) * 1000, lr=a.lr * factor, **validate(average.net, held, prepare))
             running = []
             if run.elapsed() > a.minutes * 60:

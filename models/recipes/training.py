@@ -91,14 +91,27 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.started = folder, time.time()
 
-    def save(self, name: str = "last.pt", **state: Any) -> None:
-        part = self.folder / f"{name}.part"
-        torch.save(state, part)
-        os.replace(part, self.folder / name)
+    def checkpoint(self, net: nn.Module, average: Average, opts: list[torch.optim.Optimizer], done: int, plateau: bool) -> None:
+        """Replaces last.pt, and plateau.pt (from where a training can be prolonged) while the learning rate has not begun to fall."""
+        state = {"net": net.state_dict(), "average": average.net.state_dict(), "steps": average.steps, "done": done}
+        state["optimisers"] = [opt.state_dict() for opt in opts]
+        for name in ("last.pt", "plateau.pt") if plateau else ("last.pt",):
+            part = self.folder / f"{name}.part"
+            torch.save(state, part)
+            os.replace(part, self.folder / name)
 
-    def load(self, name: str = "last.pt") -> dict[str, Any] | None:
-        path = self.folder / name
-        return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+    def resume(self, net: nn.Module, average: Average, opts: list[torch.optim.Optimizer]) -> int:
+        """Loads last.pt where there is one; returns how many samples are done."""
+        path = self.folder / "last.pt"
+        if not path.exists():
+            return 0
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        net.load_state_dict(state["net"])
+        average.net.load_state_dict(state["average"])
+        average.steps = state["steps"]
+        for opt, saved in zip(opts, state["optimisers"], strict=True):
+            opt.load_state_dict(saved)
+        return int(state["done"])
 
     def elapsed(self) -> float:
         return time.time() - self.started

@@ -1,0 +1,55 @@
+"""Top-down multi-person pose estimation: every person in an image and the pixel coordinates of their joints.
+
+>>> from toppose import Estimator
+>>> keypoints = Estimator()("street.jpg")     # float32 (N, 17, 2)
+"""
+
+from __future__ import annotations
+
+try:
+    import cv2 as _cv2  # noqa: F401
+except ImportError as e:  # a slim Linux image has no libGL
+    from toppose.errors import MissingDependency
+
+    raise MissingDependency(
+        f"OpenCV cannot be imported: {e}. Cure: apt-get install -y libgl1 libglib2.0-0, "
+        "or pip uninstall -y opencv-python && pip install opencv-python-headless"
+    ) from e
+
+from toppose.card import ModelCard
+from toppose.errors import (
+    BoxError,
+    CardError,
+    DetectorError,
+    DeviceError,
+    ImageError,
+    MissingDependency,
+    ModelError,
+    OptionError,
+    PoseError,
+    TopposeError,
+)
+from toppose.estimator import Estimator, Options
+from toppose.poses import Poses
+from toppose.skeleton import COCO17, HALPE26, Skeleton
+
+__version__ = "0.1.0"
+__all__ = [
+    "COCO17",
+    "HALPE26",
+    "BoxError",
+    "CardError",
+    "DetectorError",
+    "DeviceError",
+    "Estimator",
+    "ImageError",
+    "MissingDependency",
+    "ModelCard",
+    "ModelError",
+    "OptionError",
+    "Options",
+    "PoseError",
+    "Poses",
+    "Skeleton",
+    "TopposeError",
+]

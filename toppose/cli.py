@@ -1,0 +1,214 @@
+"""The command line: `toppose predict`, `toppose info`, `toppose bench`. Exit codes: 0 done, 1 something failed, 2 bad usage."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import cv2
+
+import toppose
+from toppose.decode import DecoderName
+from toppose.errors import ImageError, TopposeError
+from toppose.estimator import DETECTOR, POSE, Estimator
+from toppose.images import Pixels, read_image
+from toppose.poses import Poses
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".ppm", ".pgm"}
+GROUP = 8  # images that share batches, and are in memory at once
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    args = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, format="%(name)s: %(message)s")
+    try:
+        code: int = args.command(args)
+        sys.stdout.flush()
+        return code
+    except TopposeError as e:
+        return _fail(str(e))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the exit does not try to flush again
+        return 1
+    except OSError as e:
+        return _fail(f"{e.filename or 'file'}: {e.strerror or e}")
+    except KeyboardInterrupt:
+        return _fail("interrupted")
+
+
+def _fail(message: str) -> int:
+    print(f"toppose: {message}", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(prog="toppose", description="Every person in an image and the pixel coordinates of their joints.")
+    p.add_argument("--version", action="version", version=f"toppose {toppose.__version__}")
+    commands = p.add_subparsers(required=True, metavar="COMMAND")
+
+    predict = commands.add_parser(
+        "predict",
+        help="find poses in photographs; draw them, write JSON",
+        description="Finds the people in photographs and their joints. Draws pictures into --out, writes coordinates into --json, and prints "
+        "how many people each photograph has.",
+        epilog="exit codes: 0 done; 1 a photograph or the network failed (the others are still written; messages on stderr); 2 bad usage",
+    )
+    predict.add_argument("sources", nargs="+", metavar="SOURCE", help="photographs, or folders of them")
+    predict.add_argument("--out", type=Path, metavar="DIR", help="draw the poses into DIR/NAME_poses.jpg")
+    predict.add_argument("--json", type=Path, metavar="FILE", help="write keypoints, scores and boxes; - is standard output")
+    predict.add_argument("--joint-threshold", type=_unit, default=0.3, metavar="S", help="draw joints that score at least S (default 0.3)")
+    predict.add_argument("--draw-boxes", action="store_true", help="draw the people's boxes too")
+    _add_estimator(predict)
+    predict.set_defaults(command=_predict)
+
+    info = commands.add_parser(
+        "info",
+        help="what runs on this machine, and why the rest does not",
+        description="Says which ONNX Runtime is installed, which of its providers really start and why others do not, which CUDA libraries "
+        "are found, and which networks ship.",
+    )
+    info.add_argument("--json", action="store_true", help="print JSON instead of a text")
+    info.set_defaults(command=_info)
+
+    bench = commands.add_parser(
+        "bench",
+        help="time every stage against the bare networks",
+        description="Times every stage of a call with N given people, the bare networks on the same batches, and their ratio, all in one run; "
+        "and the persons per second of every batch size and number of runs side by side.",
+    )
+    bench.add_argument("source", nargs="?", help="a photograph (default: the shipped networks on a made-up 1920x1080 picture)")
+    bench.add_argument("--people", type=_positive, default=8, metavar="N", help="given people (default 8)")
+    bench.add_argument("--repeat", type=_positive, default=9, metavar="R", help="rounds; medians are shown (default 9)")
+    bench.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    _add_estimator(bench)
+    bench.set_defaults(command=_bench)
+    for command in (predict, info, bench):
+        command.add_argument("-v", "--verbose", action="store_true", help="say what is chosen, on stderr")
+    return p
+
+
+def _add_estimator(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--device", default="auto", help="auto (CUDA where it really runs, else the CPU), cpu, cuda, cuda:1, tensorrt")
+    p.add_argument("--detector", default=DETECTOR, help=f"shipped name, .onnx or Ultralytics .pt (default {DETECTOR})")
+    p.add_argument("--pose", default=POSE, help=f"shipped name, or .onnx with its card beside it (default {POSE})")
+    p.add_argument("--detection-threshold", type=_unit, metavar="S", help="least score of a person's box (default: the detector's own)")
+    p.add_argument("--max-people", type=_positive, metavar="N", help="at most N people an image, best first")
+    p.add_argument("--batch-size", type=_positive, metavar="N", help="people a network call (default: by measurement)")
+    p.add_argument("--runs", type=_positive, metavar="N", help="network calls side by side (default: by measurement)")
+    p.add_argument("--threads", type=_positive, metavar="N", help="threads of ONNX Runtime and OpenCV (default: theirs)")
+    p.add_argument("--decoder", choices=get_args(DecoderName), help="another heatmap decoder than the network's own")
+    p.add_argument("--flip-test", action="store_true", help="look at the mirror image too: more accurate, half as fast")
+
+
+def _unit(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text}")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text}")
+    return value
+
+
+def make_estimator(args: argparse.Namespace) -> Estimator:
+    """The estimator that the options ask for."""
+    names = ("detection_threshold", "max_people", "batch_size", "runs", "threads", "decoder", "flip_test")
+    return Estimator(args.detector, args.pose, args.device, **{n: getattr(args, n) for n in names})
+
+
+def _predict(args: argparse.Namespace) -> int:
+    paths = list(_expand(args.sources))
+    estimator = make_estimator(args)
+    if args.out:
+        args.out.mkdir(parents=True, exist_ok=True)
+    entries: list[dict[str, Any]] = []
+    errors: list[dict[str, str]] = []
+    taken: set[Path] = set()
+    lines = sys.stderr if args.json == Path("-") else sys.stdout
+    for first in range(0, len(paths), GROUP):
+        images: dict[Path, Pixels] = {}
+        for path in paths[first : first + GROUP]:
+            try:
+                images[path] = read_image(path)
+            except ImageError as e:
+                errors.append({"file": str(path), "error": str(e)})
+                _fail(str(e))
+        for (path, image), poses in zip(images.items(), estimator.predict(list(images.values())), strict=True):
+            where = ""
+            if args.out:
+                target = _free(args.out, path.stem, taken)
+                _write(target, cv2.imencode(".jpg", poses.draw(image, args.joint_threshold, args.draw_boxes))[1].tobytes())
+                where = f" -> {target}"
+            entries.append(_entry(path, image, poses))
+            print(f"{path}: {len(poses)} {'person' if len(poses) == 1 else 'people'}{where}", file=lines)
+    if args.json:
+        skeleton = estimator.skeleton
+        document = {"skeleton": skeleton.name, "joints": skeleton.joints, "images": entries, "errors": errors}
+        text = json.dumps(document, indent=1) + "\n"
+        if args.json == Path("-"):
+            sys.stdout.write(text)
+        else:
+            _write(args.json, text.encode())
+    return 1 if errors else 0
+
+
+def _entry(path: Path, image: Pixels, poses: Poses) -> dict[str, Any]:
+    return {"file": str(path), "width": image.shape[1], "height": image.shape[0], "people": poses.to_dict()["people"]}
+
+
+def _expand(sources: Sequence[str]) -> Iterator[Path]:
+    """Files as they are, folders as the photographs in them, sorted."""
+    for source in map(Path, sources):
+        if not source.is_dir():
+            yield source
+            continue
+        inside = sorted(p for p in source.iterdir() if p.suffix.lower() in SUFFIXES)
+        if not inside:
+            raise ImageError(f"source: expected photographs ({', '.join(sorted(SUFFIXES))}) in the folder {str(source)!r}, found none")
+        yield from inside
+
+
+def _free(folder: Path, stem: str, taken: set[Path]) -> Path:
+    """NAME_poses.jpg, or NAME_2_poses.jpg when this call already wrote that."""
+    target, n = folder / f"{stem}_poses.jpg", 2
+    while target in taken:
+        target, n = folder / f"{stem}_{n}_poses.jpg", n + 1
+    taken.add(target)
+    return target
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _info(args: argparse.Namespace) -> int:
+    from toppose.info import collect, describe
+
+    facts = collect()
+    print(json.dumps(facts, indent=1) if args.json else describe(facts))
+    return 0
+
+
+def _bench(args: argparse.Namespace) -> int:
+    from toppose.bench import describe, measure
+
+    figures = measure(make_estimator(args), args.source and read_image(args.source), args.people, args.repeat)
+    print(json.dumps(figures, indent=1) if args.json else describe(figures))
+    return 0

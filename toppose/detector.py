@@ -1,0 +1,34 @@
+"""Where person boxes come from: the protocol, what may stand for a detector, and a check of what any of them returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from toppose.boxes import check_boxes
+from toppose.errors import BoxError, DetectorError
+from toppose.geometry import Float
+from toppose.images import Pixels
+
+# images (list of (H,W,3) uint8 BGR) -> for each one (N,4) xyxy, or (N,5) with a score, in its pixels
+Detector: TypeAlias = Callable[[Sequence[Pixels]], Sequence[Any]]
+
+
+def detect(detector: Detector, images: Sequence[Pixels], max_people: int | None) -> list[tuple[Float, np.ndarray[Any, Any]]]:
+    """Boxes (N,4) and scores (N,) of every image, best first, at most `max_people`. What are not boxes is a DetectorError."""
+    found = detector(images)
+    name = getattr(detector, "__name__", type(detector).__name__)
+    if not isinstance(found, (list, tuple)) or len(found) != len(images):
+        got = f"{len(found)} items" if isinstance(found, (list, tuple)) else type(found).__name__
+        raise DetectorError(f"detector {name!r}: expected a list of {len(images)} arrays of boxes, one an image; got {got}")
+    checked = []
+    for i, boxes in enumerate(found):
+        try:
+            b, scores = check_boxes(boxes, f"boxes of image {i}")
+        except BoxError as e:
+            raise DetectorError(f"detector {name!r}: {e}") from None
+        order = np.argsort(-scores, kind="stable")[:max_people]
+        checked.append((b[order], scores[order]))
+    return checked

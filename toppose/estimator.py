@@ -1,0 +1,138 @@
+"""`Estimator`: image in, poses out. The one file that knows every room."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from toppose import zoo
+from toppose.boxes import check_box_list, check_boxes
+from toppose.card import ModelCard, explain
+from toppose.decode import DecoderName
+from toppose.detector import Detector, detect
+from toppose.errors import CardError, OptionError
+from toppose.host import HostEngine
+from toppose.images import Color, ImageLike, read_image, read_images
+from toppose.poses import Poses
+from toppose.session import Session, parse_device
+from toppose.skeleton import Skeleton
+from toppose.yolo import YoloDetector, card_from_metadata
+
+DETECTOR, POSE = "person-n", "pose-n"
+
+
+class Options(BaseModel):
+    """What an `Estimator` can be told, checked.
+
+    detection_threshold: least score of a person's box (default: the detector card's, else 0.25). nms_iou: overlap from which the lesser
+    of two boxes goes. max_people: at most so many an image, best first. batch_size: persons a network call; runs: calls side by side
+    (both by measurement). flip_test: look at the mirror image too, for twice the time. decoder: another than the card's. color: order
+    of array images. threads: for ONNX Runtime and, in the whole process, OpenCV; by default both are left alone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    detection_threshold: float | None = Field(None, ge=0, le=1)
+    nms_iou: float = Field(0.6, ge=0, le=1)
+    max_people: int | None = Field(None, ge=1)
+    batch_size: int | None = Field(None, ge=1, le=4096)
+    runs: int | None = Field(None, ge=1, le=256)
+    flip_test: bool = False
+    decoder: DecoderName | None = None
+    color: Color = "bgr"
+    threads: int | None = Field(None, ge=1, le=1024)
+
+
+class Estimator:
+    """Finds every person of an image and the pixel coordinates of their joints. May be shared by threads.
+
+    detector: a shipped name, a path to an .onnx file (Ultralytics exports need no card), a `ModelCard`, an Ultralytics .pt (extra
+    `ultralytics`), any callable `images -> boxes`, or None when you bring the boxes. pose: a shipped name, a path with its card beside
+    it, or a `ModelCard`. device: "auto" (CUDA where it really runs, else the CPU), "cpu", "cuda", "cuda:1" or "tensorrt". The other
+    options: see `Options`. Raises subclasses of `TopposeError`.
+
+    >>> from toppose import Estimator
+    >>> keypoints = Estimator()("examples/astronaut.jpg")     # float32 (N, 17, 2)
+    """
+
+    def __init__(
+        self,
+        detector: str | os.PathLike[str] | ModelCard | Detector | None = DETECTOR,
+        pose: str | os.PathLike[str] | ModelCard = POSE,
+        device: str = "auto",
+        **options: Any,
+    ) -> None:
+        parse_device(device)
+        try:
+            self.options = Options(**options)
+        except ValidationError as e:
+            raise OptionError(explain(e)) from None
+        if self.options.threads is not None:
+            cv2.setNumThreads(self.options.threads)
+        self.device = device
+        path, card = zoo.find(pose, "pose", "pose")
+        if card is None:
+            raise CardError(f"pose: expected a card {path.with_suffix('.json').name!r} beside {str(path)!r}; toppose.ModelCard describes its fields")
+        o = self.options
+        self.engine = HostEngine(Session(path, device, o.threads), card, o.decoder, o.flip_test, o.batch_size, o.runs)
+        self.detector = self._make_detector(detector)
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Names and order of the joints."""
+        return self.engine.card.joints
+
+    def __call__(self, image: ImageLike | Sequence[ImageLike], boxes: Any = None) -> Any:
+        """Keypoints (N,J,2) float32 in pixels of the image, (0,J,2) when nobody is there; for a list of images a list."""
+        poses = self.predict(image, boxes)
+        return [p.keypoints.copy() for p in poses] if isinstance(poses, list) else poses.keypoints.copy()
+
+    @overload
+    def predict(self, image: list[ImageLike] | tuple[ImageLike, ...], boxes: Sequence[ArrayLike] | None = None) -> list[Poses]: ...
+    @overload
+    def predict(self, image: ImageLike, boxes: ArrayLike | None = None) -> Poses: ...
+    def predict(self, image: Any, boxes: Any = None) -> Any:
+        """`Poses` of an image, or a list of them for a list (or tuple) of images, whose people then share batches.
+
+        image: a path, encoded bytes, a PIL image or a uint8/uint16 array. boxes: (N,4) xyxy in pixels, or (N,5) with scores; for a
+        list of images a list of such arrays. Without boxes the detector looks for people."""
+        several = isinstance(image, (list, tuple))
+        images = read_images(image, self.options.color, "images") if several else [read_image(image, self.options.color)]
+        if boxes is not None:
+            people = check_box_list(boxes, len(images)) if several else [check_boxes(boxes)]
+        elif self.detector is None:
+            raise OptionError("boxes: this Estimator has detector=None, so predict needs boxes; got None")
+        else:
+            people = detect(self.detector, images, self.options.max_people)
+        keypoints, scores = self.engine(images, [b for b, _ in people])
+        poses, first = [], 0
+        for b, box_scores in people:
+            rows = slice(first, first + len(b))
+            poses.append(Poses(keypoints[rows], scores[rows], _single(b), box_scores, self.skeleton))
+            first += len(b)
+        return poses if several else poses[0]
+
+    def _make_detector(self, detector: Any) -> Detector | None:
+        o = self.options
+        if detector is None or (callable(detector) and not isinstance(detector, (type, ModelCard))):
+            return detector
+        if isinstance(detector, (str, os.PathLike)) and Path(detector).suffix in (".pt", ".pth", ".yaml"):
+            from toppose._ultralytics import UltralyticsDetector
+
+            threshold = 0.25 if o.detection_threshold is None else o.detection_threshold
+            return UltralyticsDetector(Path(detector), threshold, o.nms_iou, self.device, o.batch_size)
+        path, card = zoo.find(detector, "detect", "detector")
+        session = Session(path, self.device, o.threads)
+        card = card or card_from_metadata(path, session)
+        threshold = next(t for t in (o.detection_threshold, card.threshold, 0.25) if t is not None)
+        return YoloDetector(session, card, threshold, o.nms_iou, o.batch_size)
+
+
+def _single(boxes: NDArray[np.float64]) -> NDArray[np.float32]:
+    return boxes.astype(np.float32)

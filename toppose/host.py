@@ -1,0 +1,209 @@
+"""The engine on the processor: crops with OpenCV, decodes with NumPy, the network in between.
+
+Contract of every engine: `images` (uint8 BGR), `boxes` (one (n,4) array an image) -> keypoints (N,J,2) in pixels of each person's own
+image and scores (N,J), the people in the order in which they came."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from toppose import decode, geometry
+from toppose.card import CoordinateOutput, HeatmapOutput, Input, ModelCard, SimccOutput
+from toppose.errors import CardError, ModelError, OptionError
+from toppose.images import Pixels
+from toppose.session import Session
+
+Single = NDArray[np.float32]
+_OPENCV_LIMIT = 32_000  # warpAffine addresses sources with 16 bits
+
+
+def crop_into(out: Pixels, images: Sequence[Pixels], index: ArrayLike, matrices: geometry.Float, border: int = 0) -> None:
+    """Fills `out` (N,h,w,3): person n is cut from images[index[n]] by matrices[n] (2,3), bilinear, `border` grey outside."""
+    h, w = out.shape[1:3]
+    for n, (i, matrix) in enumerate(zip(np.asarray(index), matrices, strict=True)):
+        source, matrix = _window(images[int(i)], matrix, (w, h))
+        if source.size == 0:
+            out[n] = border
+        else:
+            cv2.warpAffine(source, matrix, (w, h), dst=out[n], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(border,) * 3)
+
+
+def _window(image: Pixels, matrix: geometry.Float, size: geometry.Size) -> tuple[Pixels, geometry.Float]:
+    """The part of an image that the crop touches (empty when it is all outside), and the matrix from there."""
+    corners = np.array([[[0.0, 0.0], [size[0] - 1.0, 0.0], [0.0, size[1] - 1.0], [size[0] - 1.0, size[1] - 1.0]]])
+    seen = geometry.transform(corners, geometry.invert(matrix))[0]
+    height, width = image.shape[:2]
+    low = np.maximum(np.floor(seen.min(0)) - 1, 0).astype(int)
+    high = np.minimum(np.ceil(seen.max(0)) + 2, [width, height]).astype(int)
+    if (high <= low).any():
+        return image[:0], matrix
+    if max(width, height) <= _OPENCV_LIMIT:
+        return image, matrix
+    part = image[low[1] : high[1], low[0] : high[0]]
+    step = -(-max(part.shape[:2]) // _OPENCV_LIMIT)
+    back = geometry.compose(matrix, geometry.scale_shift(np.full(2, float(step)), low.astype(float)))
+    return np.ascontiguousarray(part[::step, ::step]), back
+
+
+def normalise(crops: Pixels, spec: Input) -> Single:
+    """uint8 BGR (N,h,w,3) -> float32 (N,3,h,w) in the network's colour order, (x - mean) / std."""
+    N, h, w, _ = crops.shape
+    scale = 1 / np.asarray(spec.std, np.float32)
+    planes = (crops[..., ::-1] if spec.color == "rgb" else crops).transpose(0, 3, 1, 2)
+    blob = np.empty((N, 3, h, w), np.float32)
+    np.multiply(planes, scale[:, None, None], out=blob, dtype=np.float32, casting="unsafe")
+    blob -= (np.asarray(spec.mean, np.float32) * scale)[:, None, None]
+    return blob
+
+
+@dataclass
+class Stages:
+    """Seconds spent in each stage of one call, for `toppose bench`."""
+
+    crop: float = 0.0
+    network: float = 0.0
+    decode: float = 0.0
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        start = perf_counter()
+        yield
+        setattr(self, stage, getattr(self, stage) + perf_counter() - start)
+
+
+class HostEngine:
+    """Keypoints for given boxes. Safe to share between threads."""
+
+    def __init__(
+        self,
+        session: Session,
+        card: ModelCard,
+        decoder: str | None = None,
+        flip_test: bool = False,
+        batch_size: int | None = None,
+        runs: int | None = None,
+    ) -> None:
+        self.session, self.card, self.flip_test = session, card, flip_test
+        self.batch_size, self.runs = _plan(session, batch_size, runs)
+        self.joints = len(card.joints)
+        self._decode, self._shift = _reader(card, decoder)
+        self._pool = ThreadPoolExecutor(self.runs, "toppose") if self.runs > 1 else None
+        _check_fit(session, card)
+
+    def __call__(self, images: Sequence[Pixels], boxes: Sequence[geometry.Float], stages: Stages | None = None) -> tuple[Single, Single]:
+        index = np.repeat(np.arange(len(images)), [len(b) for b in boxes])
+        everyone = np.concatenate([np.zeros((0, 4)), *boxes])
+        keypoints = np.empty((len(index), self.joints, 2), np.float32)
+        scores = np.empty((len(index), self.joints), np.float32)
+
+        def work(first: int) -> None:
+            rows = slice(first, first + self.batch_size)
+            keypoints[rows], scores[rows] = self._batch(images, index[rows], everyone[rows], stages or Stages())
+
+        firsts = range(0, len(index), self.batch_size)
+        if self._pool is None or len(firsts) < 2:
+            for first in firsts:
+                work(first)
+        else:
+            list(self._pool.map(work, firsts))
+        return keypoints, scores
+
+    def _batch(self, images: Sequence[Pixels], index: NDArray[np.intp], boxes: geometry.Float, stages: Stages) -> tuple[Single, Single]:
+        spec = self.card.input
+        with stages.timed("crop"):
+            matrices = geometry.crop_matrices(boxes, spec.size, spec.padding, spec.warp)
+            crops = np.empty((len(boxes), spec.size[1], spec.size[0], 3), np.uint8)
+            crop_into(crops, images, index, matrices, spec.border)
+            blob = normalise(crops, spec)
+        with stages.timed("network"):
+            outputs = self.session.run(blob)
+            mirrored = self.session.run(np.ascontiguousarray(blob[..., ::-1])) if self.flip_test else None
+        with stages.timed("decode"):
+            if mirrored is not None:
+                outputs = self._average(outputs, mirrored)
+            points, scores = self._decode(outputs)
+            if not np.isfinite(scores).all():
+                raise ModelError(f"network {self.card.name!r} gave scores that are not finite numbers")
+            return geometry.transform(points, geometry.invert(matrices)).astype(np.float32), scores
+
+    def _average(self, outputs: list[Single], mirrored: list[Single]) -> list[Single]:
+        """The mean with what the network said of the mirrored crop, un-mirrored and with left and right joints exchanged."""
+        swap = np.array(self.card.joints.flip)
+        if isinstance(self.card.output, HeatmapOutput):
+            back = mirrored[0][:, swap, :, ::-1]
+            if self._shift:
+                back = np.concatenate([back[..., :1], back[..., :-1]], -1)
+            return [_mean(outputs[0], back)]
+        if isinstance(self.card.output, SimccOutput):
+            return [_mean(outputs[0], mirrored[0][:, swap, ::-1]), _mean(outputs[1], mirrored[1][:, swap])]
+        back = mirrored[0][:, swap].copy()
+        assert isinstance(self.card.output, CoordinateOutput)
+        width = self.card.input.size[0]
+        back[..., 0] = (width - 1) / (width if self.card.output.unit == "relative" else 1) - back[..., 0]
+        return [_mean(outputs[0], back)]
+
+
+def _mean(a: Single, b: Single) -> Single:
+    mean: Single = (a + b) * np.float32(0.5)
+    return mean
+
+
+def _plan(session: Session, batch_size: int | None, runs: int | None) -> tuple[int, int]:
+    """Persons a batch and batches side by side. Measured with `toppose bench`: on the CPU batches of 8 that use all threads are best
+    on two cores, and small networks stop gaining beyond two threads, so more cores take more runs; a GPU takes large batches alone."""
+    cores = session.threads or os.cpu_count() or 1
+    size = batch_size or session.batch or (8 if session.on_cpu else 32)
+    return size, runs or (max(1, cores // 2) if session.on_cpu else 1)
+
+
+def _reader(card: ModelCard, decoder: str | None) -> tuple[Callable[[list[Single]], decode.Decoded], bool]:
+    """The function from network outputs to coordinates in crop pixels, and whether a flip test shifts by one cell."""
+    output, size, warp = card.output, card.input.size, card.input.warp
+    if decoder is not None and not isinstance(output, HeatmapOutput):
+        raise OptionError(f"decoder: network {card.name!r} gives {output.kind}, which has one decoder; got {decoder!r}")
+    if isinstance(output, SimccOutput):
+        return lambda outputs: decode.simcc(outputs[0], outputs[1], output.split, output.score), False
+    if isinstance(output, CoordinateOutput):
+        unit = np.array(size if output.unit == "relative" else (1, 1), np.float64)
+
+        def from_coordinates(outputs: list[Single]) -> decode.Decoded:
+            points, scores = decode.coordinates(outputs[0])
+            return points * unit, scores
+
+        return from_coordinates, False
+    assert isinstance(output, HeatmapOutput)
+    read, blur = decode.HEATMAP_DECODERS[decoder or output.decoder], output.blur
+
+    def from_heatmaps(outputs: list[Single]) -> decode.Decoded:
+        cells, scores = read(outputs[0], blur)
+        H, W = outputs[0].shape[2:]
+        return geometry.transform(cells, geometry.invert(geometry.heatmap_matrix(size, (W, H), warp))), scores
+
+    return from_heatmaps, warp == "classic"
+
+
+def _check_fit(session: Session, card: ModelCard) -> None:
+    """Raises CardError, saying both, when the network is not what its card says. One run on grey tells what the file's shapes leave open."""
+    w, h = card.input.size
+    if any(is_ not in (None, wanted) for is_, wanted in zip(session.shape[1:], (3, h, w), strict=True)):
+        raise CardError(f"card {card.name!r} says input {(3, h, w)} (channels, height, width); the network takes {session.shape[1:]}")
+    shapes = [o.shape for o in session.run(np.zeros((1, 3, h, w), np.float32))]
+    J, output = len(card.joints), card.output
+    if isinstance(output, HeatmapOutput):
+        fits, expected = len(shapes[0]) == 4 and shapes[0][1] == J, f"heatmaps (N, {J}, H, W)"
+    elif isinstance(output, SimccOutput):
+        vectors = [(1, J, round(s * output.split)) for s in (w, h)]
+        fits, expected = list(shapes[:2]) == vectors, f"SimCC vectors {vectors}"
+    else:
+        fits, expected = len(shapes[0]) == 3 and shapes[0][1] == J and shapes[0][2] in (2, 3), f"coordinates (N, {J}, 2 or 3)"
+    if not fits:
+        raise CardError(f"card {card.name!r} says {output.kind} of {J} joints, so {expected}; the network gives {shapes}")

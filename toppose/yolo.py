@@ -1,0 +1,171 @@
+"""Person boxes from detection networks over ONNX Runtime: every Ultralytics head, and `dets`/`labels` exports."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from toppose import geometry
+from toppose.boxes import nms
+from toppose.card import DetsOutput, ModelCard, YoloOutput, explain
+from toppose.errors import CardError, ModelError
+from toppose.host import crop_into, normalise
+from toppose.images import Pixels
+from toppose.session import Session
+
+Single = NDArray[np.float32]
+_MOST = 3000  # candidates that go into suppression, best first
+
+
+class YoloDetector:
+    """Images -> person boxes, (N,5) float64 x1, y1, x2, y2, score in image pixels, best first, clipped to the image."""
+
+    def __init__(self, session: Session, card: ModelCard, threshold: float, nms_iou: float, batch_size: int | None = None) -> None:
+        self.session, self.card, self.threshold, self.nms_iou = session, card, threshold, nms_iou
+        self.batch_size = batch_size or session.batch or 8
+        self.flexible = session.shape[2] is None and session.shape[3] is None
+        self._check_fit()
+
+    def __call__(self, images: Sequence[Pixels]) -> list[geometry.Float]:
+        found: list[geometry.Float] = [np.zeros((0, 5))] * len(images)
+        shapes: dict[geometry.Size, list[int]] = {}
+        for i, image in enumerate(images):
+            shapes.setdefault(self.shape_of(image), []).append(i)
+        for size, indices in shapes.items():
+            for first in range(0, len(indices), self.batch_size):
+                part = indices[first : first + self.batch_size]
+                for i, boxes in zip(part, self._batch([images[i] for i in part], size), strict=True):
+                    found[i] = boxes
+        return found
+
+    def shape_of(self, image: Pixels) -> geometry.Size:
+        """The letterbox (w, h): the card's, or for networks of free size the smallest rectangle of whole strides that holds the picture."""
+        w, h = self.card.input.size
+        if not self.flexible:
+            return w, h
+        scale = min(w / image.shape[1], h / image.shape[0])
+        return tuple(max(32, min(s, -(-round(n * scale) // 32) * 32)) for s, n in ((w, image.shape[1]), (h, image.shape[0])))
+
+    def _check_fit(self) -> None:
+        """Raises CardError, saying both, when the network is not what its card says."""
+        card, shape, (w, h) = self.card, self.session.shape, self.card.input.size
+        if any(is_ not in (None, wanted) for is_, wanted in zip(shape[1:], (3, h, w), strict=True)):
+            raise CardError(f"card {card.name!r} says input {(3, h, w)} (channels, height, width); the network takes {shape[1:]}")
+        shapes = [o.shape for o in self._ordered(self.session.run(np.zeros((1, 3, h, w), np.float32)))]
+        output, first = card.output, shapes[0]
+        if isinstance(output, DetsOutput):
+            fits, expected = len(shapes) >= 2 and len(first) == 3 and first[2] == 5 and shapes[1] == first[:2], "dets (B, K, 5) and labels (B, K)"
+        elif isinstance(output, YoloOutput) and output.head == "end2end":
+            fits, expected = len(first) == 3 and first[2] == 6, "(B, K, 6)"
+        else:
+            person = output.person if isinstance(output, YoloOutput) else 0
+            fits, expected = len(first) == 3 and first[1] > 4 + person, f"(B, 4 + classes, anchors) with a class {person}"
+        if not fits:
+            raise CardError(f"card {card.name!r} says a {output.kind} head, so {expected}; the network gives {shapes}")
+
+    def prepare(self, images: Sequence[Pixels], size: geometry.Size) -> tuple[Single, geometry.Float]:
+        """The letterboxed batch (B,3,h,w), and the matrices (B,2,3) that made it."""
+        spec = self.card.input
+        matrices = np.stack([geometry.letterbox_matrix((i.shape[1], i.shape[0]), size, spec.centre) for i in images])
+        canvas = np.empty((len(images), size[1], size[0], 3), np.uint8)
+        crop_into(canvas, images, range(len(images)), matrices, spec.border)
+        return normalise(canvas, spec), matrices
+
+    def _batch(self, images: list[Pixels], size: geometry.Size) -> list[geometry.Float]:
+        blob, matrices = self.prepare(images, size)
+        outputs = self._ordered(self.session.run(blob))
+        return [self._read([o[i] for o in outputs], image, matrices[i]) for i, image in enumerate(images)]
+
+    def _ordered(self, outputs: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        """`dets` before `labels`, however the file lists them."""
+        named = dict(zip(self.session.outputs, outputs, strict=True))
+        return [named["dets"], named["labels"]] if {"dets", "labels"} <= set(named) else outputs
+
+    def _read(self, outputs: list[NDArray[Any]], image: Pixels, matrix: geometry.Float) -> geometry.Float:
+        """One image's outputs -> its persons."""
+        boxes, scores = read_head(outputs, self.card.output, self.threshold)  # type: ignore[arg-type]  # a detect card has no other
+        if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+            raise ModelError(f"detector {self.card.name!r} gave boxes that are not finite numbers")
+        order = np.argsort(-scores, kind="stable")[:_MOST]
+        boxes, scores = boxes[order], scores[order]
+        if _needs_nms(self.card):
+            keep = nms(boxes, scores, self.nms_iou)
+            boxes, scores = boxes[keep], scores[keep]
+        height, width = image.shape[:2]
+        boxes = geometry.transform_boxes(boxes, geometry.invert(matrix)).clip(0, [width, height, width, height])
+        real = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        return np.column_stack([boxes, scores])[real]
+
+
+def read_head(outputs: list[NDArray[Any]], output: YoloOutput | DetsOutput, threshold: float) -> tuple[geometry.Float, geometry.Float]:
+    """One image's network outputs -> the persons above `threshold`: boxes (K,4) xyxy in letterbox pixels, scores (K,)."""
+    if isinstance(output, DetsOutput):
+        dets, labels = outputs[0], outputs[1]
+        keep = (labels == output.person) & (dets[:, 4] > threshold)
+        return dets[keep, :4].astype(np.float64), dets[keep, 4].astype(np.float64)
+    if output.head == "end2end":
+        rows = outputs[0]
+        keep = (rows[:, 4] > threshold) & (rows[:, 5].round() == output.person)
+        return rows[keep, :4].astype(np.float64), rows[keep, 4].astype(np.float64)
+    rows = outputs[0]  # (4 + classes, anchors)
+    scores = rows[4 + output.person]
+    # a box belongs to its best class; one that is rather a dog is not a person
+    keep = (scores > threshold) & (scores >= rows[4:].max(0)) if len(rows) > 5 else scores > threshold
+    centre, half = rows[:2, keep].T.astype(np.float64), rows[2:4, keep].T.astype(np.float64) / 2
+    return np.concatenate([centre - half, centre + half], 1), scores[keep].astype(np.float64)
+
+
+def _needs_nms(card: ModelCard) -> bool:
+    return isinstance(card.output, YoloOutput) and card.output.head == "raw"
+
+
+def card_from_metadata(path: Path, session: Session) -> ModelCard:
+    """The card of an Ultralytics export, which describes itself: `names`, `imgsz`, and the head by the shape of its output."""
+    meta = session.metadata
+    card = f"a card {path.with_suffix('.json').name!r} beside it"
+    if not {"names", "imgsz"} <= set(meta):
+        raise CardError(f"{str(path)!r}: expected {card}, or an Ultralytics export with names and imgsz in its metadata")
+    try:
+        names = ast.literal_eval(meta["names"])
+        imgsz = json.loads(meta["imgsz"])
+        h, w = (imgsz, imgsz) if isinstance(imgsz, int) else imgsz
+    except (ValueError, SyntaxError, TypeError) as e:
+        raise CardError(f"{str(path)!r}: expected {card}, or metadata that can be read: {e}") from None
+    h, w = session.shape[2] or h, session.shape[3] or w
+    if meta.get("task", "detect") != "detect":
+        raise CardError(f"{str(path)!r}: expected a detection network, its metadata says task {meta['task']!r}")
+    try:
+        return ModelCard.model_validate(
+            {
+                "name": path.stem,
+                "task": "detect",
+                "file": str(path.absolute()),
+                "license": meta.get("license", "unknown"),
+                "origin": meta.get("description", ""),
+                "input": {"size": (w, h), "mean": (0, 0, 0), "std": (255, 255, 255), "border": 114},
+                "output": _describe_output(path, session, names, (w, h)),
+            }
+        )
+    except ValidationError as e:
+        raise CardError(f"{str(path)!r}: {explain(e)}") from None
+
+
+def _describe_output(path: Path, session: Session, names: Any, size: geometry.Size) -> dict[str, Any]:
+    outputs = session.run(np.zeros((1, 3, size[1], size[0]), np.float32))
+    shape = outputs[0].shape
+    if len(outputs) != 1 or len(shape) != 3:
+        got = [o.shape for o in outputs]
+        raise CardError(f"{str(path)!r}: expected a YOLO output (B, 4+classes, anchors) or (B, K, 6), or a card that says otherwise; got {got}")
+    classes = {int(k): str(v) for k, v in (names.items() if isinstance(names, dict) else enumerate(names))}
+    person = [k for k, v in classes.items() if v.lower() == "person"] or list(classes)
+    if len(classes) > 1 and classes[person[0]].lower() != "person":
+        raise CardError(f"{str(path)!r}: expected a class named 'person', got {list(classes.values())[:12]}")
+    end2end = shape[2] == 6 and shape[1] != 4 + len(classes)
+    return {"kind": "yolo", "head": "end2end" if end2end else "raw", "person": person[0]}
