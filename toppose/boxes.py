@@ -53,7 +53,7 @@ def iou(boxes: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
     common = (high - low).clip(0).prod(2)
     area, other = ((b[:, 2:] - b[:, :2]).prod(1) for b in (boxes, others))
     union = area[:, None] + other[None] - common
-    overlap: NDArray[Any] = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    overlap: NDArray[Any] = np.divide(common, union, out=np.zeros(common.shape), where=union > 0)
     return overlap
 
 

@@ -137,14 +137,14 @@ def _predict(args: argparse.Namespace) -> int:
     taken: set[Path] = set()
     lines = sys.stderr if args.json == Path("-") else sys.stdout
     for first in range(0, len(paths), GROUP):
-        images: dict[Path, Pixels] = {}
+        images: list[tuple[Path, Pixels]] = []
         for path in paths[first : first + GROUP]:
             try:
-                images[path] = read_image(path)
+                images.append((path, read_image(path)))
             except ImageError as e:
                 errors.append({"file": str(path), "error": str(e)})
                 _fail(str(e))
-        for (path, image), poses in zip(images.items(), estimator.predict(list(images.values())), strict=True):
+        for (path, image), poses in zip(images, estimator.predict([image for _, image in images]), strict=True):
             where = ""
             if args.out:
                 target = _free(args.out, path.stem, taken)

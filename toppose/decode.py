@@ -90,6 +90,8 @@ def smooth(heatmaps: Single, kernel: int) -> Single:
 
     The maps are laid under each other with zeros between, so that one call blurs them all."""
     N, J, H, W = heatmaps.shape
+    if N == 0:
+        return heatmaps
     border = kernel // 2
     tall = np.zeros((N * J, H + border, W), np.float32)
     tall[:, :H] = heatmaps.reshape(N * J, H, W)
@@ -105,7 +107,7 @@ class _Neighbours:
 
     def __init__(self, maps: Single, x: NDArray[np.intp], y: NDArray[np.intp], of: Callable[[Float], Float] = lambda v: v) -> None:
         N, J, self.H, self.W = maps.shape
-        self.flat, self.x, self.y, self.of = maps.reshape(N, J, -1), x, y, of
+        self.flat, self.x, self.y, self.of = maps.reshape(N, J, self.H * self.W), x, y, of
 
     def __call__(self, dx: int, dy: int) -> Float:
         cell = np.clip(self.y + dy, 0, self.H - 1) * self.W + np.clip(self.x + dx, 0, self.W - 1)

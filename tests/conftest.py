@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def photo() -> Path:
+    """The photograph that ships: one woman, upright, facing the camera, cut off at the hips."""
+    return ROOT / "examples" / "astronaut.jpg"
+
+
+@pytest.fixture
+def spots() -> np.ndarray:
+    """160x120 BGR: a red spot whose middle is at (60, 50), a green one at (90.5, 70.25); both fall off smoothly."""
+    return draw_spots(160, 120, red=(60.0, 50.0), green=(90.5, 70.25))
+
+
+def draw_spots(width: int, height: int, red: tuple[float, float], green: tuple[float, float]) -> np.ndarray:
+    y, x = np.mgrid[:height, :width]
+    image = np.zeros((height, width, 3), np.uint8)
+    for channel, (cx, cy) in ((2, red), (1, green)):
+        image[..., channel] = np.round(255 * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * 12.0**2)))
+    return image

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from toppose.cli import main
+
+
+def test_predict_draws_and_writes(tmp_path, photo, capsys):
+    assert main(["predict", str(photo), "--out", str(tmp_path / "out"), "--json", str(tmp_path / "poses.json"), "--device", "cpu"]) == 0
+    assert f"{photo}: 1 person" in capsys.readouterr().out
+    drawn, original = cv2.imread(str(tmp_path / "out" / "astronaut_poses.jpg")), cv2.imread(str(photo))
+    assert drawn.shape == original.shape
+    changed = (np.abs(drawn.astype(int) - original) > 60).any(-1)
+    assert 200 < changed.sum() < 0.1 * changed.size
+    document = json.loads((tmp_path / "poses.json").read_text())
+    assert document["joints"][0] == "nose"
+    (entry,) = document["images"]
+    assert (entry["width"], entry["height"]) == (512, 512)
+    assert np.shape(entry["people"][0]["keypoints"]) == (17, 2)
+    assert document["errors"] == []
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["astronaut_poses.jpg", "out", "poses.json"]
+
+
+def test_predict_a_folder_and_a_bad_file(tmp_path, photo, capsys):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(photo, folder / "b.jpg")
+    (folder / "a.jpg").write_bytes(photo.read_bytes()[:3000])
+    (folder / "notes.txt").write_text("no photograph")
+    assert main(["predict", str(folder), str(photo), str(folder / "b.jpg"), "--out", str(tmp_path / "out"), "--json", "-", "--device", "cpu"]) == 1
+    printed = capsys.readouterr()
+    document = json.loads(printed.out)
+    assert [e["file"].rsplit("/", 1)[-1] for e in document["images"]] == ["b.jpg", "astronaut.jpg", "b.jpg"]
+    assert "cut short" in document["errors"][0]["error"]
+    assert "cut short" in printed.err
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["astronaut_poses.jpg", "b_2_poses.jpg", "b_poses.jpg"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["predict"],
+        ["predict", "a.jpg", "--threads", "0"],
+        ["predict", "a.jpg", "--detection-threshold", "2"],
+        ["bench", "--people", "no"],
+    ],
+)
+def test_bad_usage_is_2(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: toppose" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["predict", "nothing.jpg"], "no such file"),
+        (["predict", "x.jpg", "--pose", "pose-x"], "expected a shipped network"),
+        (["predict", "x.jpg", "--device", "gpu"], "device: expected"),
+        (["predict", "."], "found none"),
+    ],
+)
+def test_failures_are_1(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("toppose: ")
+    assert message in error
+
+
+def test_where_nothing_can_be_written(photo, capsys):
+    assert main(["predict", str(photo), "--json", "/nowhere/poses.json", "--device", "cpu"]) == 1
+    assert "/nowhere" in capsys.readouterr().err
+
+
+def test_info(capsys):
+    assert main(["info"]) == 0
+    text = capsys.readouterr().out
+    assert "CPUExecutionProvider         runs" in text
+    assert "pose-n" in text
+    assert main(["info", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["providers"]["CPUExecutionProvider"] == ""
+    assert facts["conflict"] == []
+
+
+def test_info_tells_of_two_onnxruntimes():
+    from toppose.info import collect, describe
+
+    assert "PROBLEM: onnxruntime onnxruntime-gpu are installed together" in describe({**collect(), "conflict": ["onnxruntime", "onnxruntime-gpu"]})
+
+
+def test_bench(capsys, photo):
+    assert main(["bench", str(photo), "--people", "2", "--repeat", "2", "--threads", "1", "--device", "cpu", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert {b["batch"] for b in figures["bare"]} >= {1, 2}
+    assert figures["ratio"] == pytest.approx(figures["whole"] / figures["best"]["ms"])
+    assert all(figures["stages"][stage] > 0 for stage in ("crop", "network", "decode"))
+    assert main(["bench", "--people", "1", "--repeat", "1", "--device", "cpu"]) == 0
+    assert "ratio whole / bare" in capsys.readouterr().out
+
+
+def test_module_and_help():
+    run = subprocess.run([sys.executable, "-m", "toppose", "predict", "--help"], capture_output=True, text=True)
+    assert run.returncode == 0
+    assert "exit codes: 0 done" in run.stdout
