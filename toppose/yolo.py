@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from toppose import geometry
 from toppose.boxes import nms
 from toppose.card import DetsOutput, ModelCard, YoloOutput, explain
+from toppose.crop import crop_into, normalise
 from toppose.errors import CardError, ModelError
-from toppose.host import crop_into, normalise
 from toppose.images import Pixels
 from toppose.session import Session
 

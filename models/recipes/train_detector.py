@@ -7,7 +7,6 @@ Stop it whenever you like: the same command goes on where the last checkpoint st
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from data import People, load_people
 from networks import DetectNet
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from training import Average, Run, learning_rate, optimisers
+from training import Average, Run, arguments, learning_rate, optimisers
 
 MOST = 48  # people of one training image
 GREY = (114, 114, 114)
@@ -132,21 +131,9 @@ def validate(net: nn.Module, photos: Photos, prepare) -> dict[str, float]:
 
 
 def main() -> None:
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--data", type=Path, required=True, help="zip of photographs with COCO person boxes")
-    p.add_argument("--run", type=Path, required=True, help="folder for checkpoints, the log and the decoded photographs")
+    p = arguments(__doc__, "images", 400_000, batch=16, lr=1e-3)
     p.add_argument("--backbone", type=Path, help="checkpoint of the pose network to begin from")
-    p.add_argument("--images", type=int, default=400_000, help="how many images the training sees")
     p.add_argument("--size", type=int, default=320)
-    p.add_argument("--batch", type=int, default=16)
-    p.add_argument("--lr", type=float, default=1e-3)
-    p.add_argument("--weight-decay", type=float, default=0.02)
-    p.add_argument("--optimiser", choices=("muon", "adamw"), default="muon")
-    p.add_argument("--threads", type=int, help="threads of the training itself")
-    p.add_argument("--workers", type=int, default=1, help="processes that prepare images")
-    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    p.add_argument("--every", type=int, default=250, help="steps between checkpoints")
-    p.add_argument("--minutes", type=float, default=1e9, help="stop after so many minutes")
     a = p.parse_args()
     if a.threads:
         torch.set_num_threads(a.threads)

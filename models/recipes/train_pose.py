@@ -7,9 +7,6 @@ Stop it whenever you like: the same command goes on where the last checkpoint st
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import augment
 import cv2
 import numpy as np
@@ -18,7 +15,7 @@ from data import FLIP, People, load_people
 from networks import CoordinateNet, HeatmapNet
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from training import Average, Run, learning_rate, optimisers
+from training import Average, Run, arguments, learning_rate, optimisers
 
 SIZE = (192, 256)  # w, h
 STRIDE = 4
@@ -128,20 +125,8 @@ def validate(net: nn.Module, people: People, prepare) -> dict[str, float]:
 
 
 def main() -> None:
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--data", type=Path, required=True, help="zip of photographs with COCO person keypoints")
-    p.add_argument("--run", type=Path, required=True, help="folder for checkpoints, the log and the decoded photographs")
+    p = arguments(__doc__, "crops", 1_000_000, batch=32, lr=2e-3)
     p.add_argument("--head", choices=("heatmap", "coordinates"), default="heatmap")
-    p.add_argument("--crops", type=int, default=1_000_000, help="how many crops the training sees")
-    p.add_argument("--batch", type=int, default=32)
-    p.add_argument("--lr", type=float, default=2e-3)
-    p.add_argument("--weight-decay", type=float, default=0.02)
-    p.add_argument("--optimiser", choices=("muon", "adamw"), default="muon")
-    p.add_argument("--threads", type=int, help="threads of the training itself")
-    p.add_argument("--workers", type=int, default=1, help="processes that cut crops")
-    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    p.add_argument("--every", type=int, default=250, help="steps between checkpoints")
-    p.add_argument("--minutes", type=float, default=1e9, help="stop after so many minutes")
     a = p.parse_args()
     if a.threads:
         torch.set_num_threads(a.threads)

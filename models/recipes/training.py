@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import json
 import os
@@ -65,6 +66,24 @@ def learning_rate(done: int, total: int, warmup: int, decay: float = 0.3) -> flo
     The plateau lets a training be prolonged: raise the total before the way down starts, or go on from the plateau's checkpoint."""
     down = total * decay
     return min(1.0, (done + 1) / warmup, max(0.0, (total - done) / down))
+
+
+def arguments(description: str, sample: str, amount: int, batch: int, lr: float) -> argparse.ArgumentParser:
+    """The flags of every training; `sample` is what it counts, "crops" or "images"."""
+    p = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--data", type=Path, required=True, help="zip of photographs with COCO person annotations")
+    p.add_argument("--run", type=Path, required=True, help="folder for checkpoints and the log; the decoded photographs lie beside it")
+    p.add_argument(f"--{sample}", type=int, default=amount, help=f"how many {sample} the training sees (default {amount})")
+    p.add_argument("--batch", type=int, default=batch)
+    p.add_argument("--lr", type=float, default=lr)
+    p.add_argument("--weight-decay", type=float, default=0.02)
+    p.add_argument("--optimiser", choices=("muon", "adamw"), default="muon")
+    p.add_argument("--threads", type=int, help="threads of the training itself")
+    p.add_argument("--workers", type=int, default=1, help=f"processes that prepare {sample}")
+    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    p.add_argument("--every", type=int, default=250, help="steps between checkpoints")
+    p.add_argument("--minutes", type=float, default=1e9, help="stop after so many minutes")
+    return p
 
 
 class Average:
