@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,13 @@ class UltralyticsDetector:
         os.environ.setdefault("YOLO_VERBOSE", "false")
         try:
             import ultralytics
+            from ultralytics.utils import checks
         except ImportError as e:
             raise MissingDependency(f"detector {str(path)!r} needs the ultralytics package ({e}). Cure: pip install 'toppose[ultralytics]'") from None
+        # where ultralytics was imported before the settings above, it has not read them
+        for module, name in ((ultralytics.utils, "ONLINE"), (checks, "ONLINE"), (ultralytics.utils, "AUTOINSTALL"), (checks, "AUTOINSTALL")):
+            if hasattr(module, name):
+                setattr(module, name, False)
         try:
             self._model: Any = ultralytics.YOLO(str(path), verbose=False)
             names: dict[int, str] = dict(self._model.names)
@@ -44,9 +50,11 @@ class UltralyticsDetector:
             "batch": batch_size or 8,
         }
         self.__name__ = path.name
+        self._one_at_a_time = Lock()  # its predictor keeps state
 
     def __call__(self, images: Sequence[Pixels]) -> list[Float]:
         if not images:
             return []
-        results = self._model.predict(list(images), **self._options)
+        with self._one_at_a_time:
+            results = self._model.predict(list(images), **self._options)
         return [np.column_stack([r.boxes.xyxy.cpu().numpy(), r.boxes.conf.cpu().numpy()]).astype(np.float64).reshape(-1, 5) for r in results]
