@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -139,6 +140,20 @@ def test_a_detector_that_returns_nonsense(photo, answer, message):
         Estimator(nonsense, device="cpu").predict(photo)
 
 
+def test_a_detector_that_raises(photo):
+    def broken(images):
+        raise ZeroDivisionError("by zero")
+
+    with pytest.raises(DetectorError, match="detector 'broken' raised ZeroDivisionError: by zero"):
+        Estimator(broken, device="cpu").predict(photo)
+
+
+def test_pickle(estimator, photo):
+    again = pickle.loads(pickle.dumps(Estimator(device="cpu", flip_test=True, max_people=1)))
+    assert again.options.flip_test
+    assert again(photo).shape == (1, 17, 2)
+
+
 def test_detector_none_needs_boxes(given_boxes, spots):
     with pytest.raises(OptionError, match="detector=None, so predict needs boxes"):
         given_boxes.predict(spots)
@@ -155,6 +170,9 @@ def test_detector_none_needs_boxes(given_boxes, spots):
         ({"batch_size": 0}, OptionError, "batch_size"),
         ({"runs": 0}, OptionError, "runs"),
         ({"threads": -1}, OptionError, "threads"),
+        ({"threads": "2"}, OptionError, "threads"),
+        ({"batch_size": True}, OptionError, "batch_size"),
+        ({"flip_test": "yes"}, OptionError, "flip_test"),
         ({"decoder": "magic"}, OptionError, "decoder"),
         ({"color": "hsv"}, OptionError, "color"),
         ({"treshold": 1}, OptionError, "treshold"),

@@ -27,6 +27,8 @@ def test_arrays():
     assert read_image(alpha).tolist() == COLOURS.tolist()
     assert read_image(alpha, "rgb")[0, 0].tolist() == [30, 20, 10]
     assert read_image(COLOURS.astype(np.uint16) * 256 + 255).tolist() == COLOURS.tolist()
+    assert read_image((COLOURS.astype(np.uint16) * 256).astype(">u2")).tolist() == COLOURS.tolist()
+    assert read_image(np.asmatrix(COLOURS[..., 0])).shape == (2, 2, 3)
 
 
 def test_views():
@@ -86,7 +88,8 @@ def test_pil():
         ("", "folder"),
         ("no/such/file.jpg", "'no/such/file.jpg': no such file"),
         ("a\0b", "cannot read"),
-        (".", "got the folder"),
+        (".", r"got the folder '\.'"),
+        ("http://host/a.jpg", "cannot read 'http://host/a.jpg': no such file"),
     ],
 )
 def test_what_is_no_image(image, message):

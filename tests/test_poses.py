@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from toppose import COCO17, HALPE26, CardError, PoseError, Poses, Skeleton
+from toppose import COCO17, HALPE26, CardError, OptionError, PoseError, Poses, Skeleton
 
 TWO = Skeleton("two", ("left_hand", "right_hand"), ((0, 1),))
 
@@ -102,6 +102,12 @@ def test_draw():
     assert not drawn[80, 80].any()
     wide = Poses([[[100, 100], [900, 100]]], [[1, 1]], [[0, 0, 1000, 800]], [1], TWO).draw(np.zeros((800, 1000, 3), np.uint8))
     assert wide[:, 500].any(-1).sum() > 8  # a line as wide as suits a big person
+
+
+@pytest.mark.parametrize("threshold", [-1, 1.5, "0.3", None, float("nan")])
+def test_draw_wants_a_threshold(threshold):
+    with pytest.raises(OptionError, match="threshold: expected a number from 0 to 1"):
+        people().draw(np.zeros((9, 9, 3), np.uint8), threshold)
 
 
 def test_draw_far_outside():

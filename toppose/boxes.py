@@ -17,7 +17,10 @@ Float = NDArray[np.float64]
 def check_boxes(boxes: ArrayLike, name: str = "boxes") -> tuple[Float, Single]:
     """(N,4) xyxy, or (N,5) with a score -> float64 boxes (N,4) and float32 scores (N,), 1 where none were given. Empty input means no person."""
     try:
-        b = np.asarray(boxes, np.float64)
+        given = np.asarray(boxes)
+        if given.dtype.kind not in "iuf":
+            raise TypeError(f"of dtype {given.dtype}")
+        b = given.astype(np.float64)
     except (TypeError, ValueError) as e:
         raise BoxError(f"{name}: expected numbers of shape (N, 4) or (N, 5); got {type(boxes).__name__} ({e})") from None
     if b.size == 0 and b.ndim <= 2 and b.shape[-1] in (0, 4, 5):

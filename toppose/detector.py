@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from toppose.boxes import check_boxes
-from toppose.errors import BoxError, DetectorError
+from toppose.errors import BoxError, DetectorError, TopposeError
 from toppose.geometry import Float
 from toppose.images import Pixels
 
@@ -18,8 +18,13 @@ Detector: TypeAlias = Callable[[Sequence[Pixels]], Sequence[Any]]
 
 def detect(detector: Detector, images: Sequence[Pixels], max_people: int | None) -> list[tuple[Float, np.ndarray[Any, Any]]]:
     """Boxes (N,4) and scores (N,) of every image, best first, at most `max_people`. What are not boxes is a DetectorError."""
-    found = detector(images)
     name = getattr(detector, "__name__", type(detector).__name__)
+    try:
+        found = detector(images)
+    except TopposeError:
+        raise
+    except Exception as e:
+        raise DetectorError(f"detector {name!r} raised {type(e).__name__}: {e}") from e
     if not isinstance(found, (list, tuple)) or len(found) != len(images):
         got = f"{len(found)} items" if isinstance(found, (list, tuple)) else type(found).__name__
         raise DetectorError(f"detector {name!r}: expected a list of {len(images)} arrays of boxes, one an image; got {got}")

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from toppose.errors import OptionError
 from toppose.images import Pixels
 from toppose.skeleton import Skeleton
 
@@ -21,6 +22,8 @@ def draw_poses(
     """A copy of `image` (H,W,3) uint8 BGR with every limb whose two joints score at least `threshold`, and the joints.
 
     Lines are as wide as suits the person: 1/80 of the box's longer side, at least 1.5 px."""
+    if not isinstance(threshold, (int, float, np.number)) or not 0 <= threshold <= 1:
+        raise OptionError(f"threshold: expected a number from 0 to 1, got {threshold!r}")
     canvas = np.array(image, copy=True)
     sides = skeleton.sides()
     for points, score, box in zip(keypoints, scores, boxes, strict=True):

@@ -36,7 +36,7 @@ class Options(BaseModel):
     (both by measurement). flip_test: look at the mirror image too, for twice the time. decoder: another than the card's. color: order
     of array images. threads: for ONNX Runtime and, in the whole process, OpenCV; by default both are left alone."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     detection_threshold: float | None = Field(None, ge=0, le=1)
     nms_iou: float = Field(0.6, ge=0, le=1)
@@ -76,12 +76,17 @@ class Estimator:
         if self.options.threads is not None:
             cv2.setNumThreads(self.options.threads)
         self.device = device
+        self._arguments = (detector, pose, device, options)
         path, card = zoo.find(pose, "pose", "pose")
         if card is None:
             raise CardError(f"pose: expected a card {path.with_suffix('.json').name!r} beside {str(path)!r}; toppose.ModelCard describes its fields")
         o = self.options
         self.engine = HostEngine(Session(path, device, o.threads), card, o.decoder, o.flip_test, o.batch_size, o.runs)
         self.detector = self._make_detector(detector)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as the arguments it was made of, so that it can go to other processes: they load the networks anew."""
+        return _rebuild, self._arguments
 
     @property
     def skeleton(self) -> Skeleton:
@@ -132,6 +137,10 @@ class Estimator:
         card = card or card_from_metadata(path, session)
         threshold = next(t for t in (o.detection_threshold, card.threshold, 0.25) if t is not None)
         return YoloDetector(session, card, threshold, o.nms_iou, o.batch_size)
+
+
+def _rebuild(detector: Any, pose: Any, device: str, options: dict[str, Any]) -> Estimator:
+    return Estimator(detector, pose, device, **options)
 
 
 def _single(boxes: NDArray[np.float64]) -> NDArray[np.float32]:

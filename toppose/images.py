@@ -27,7 +27,7 @@ def read_image(image: ImageLike, color: Color = "bgr", name: str = "image") -> P
     `color` is the order of three- and four-channel arrays; files and PIL images know their own. Alpha is dropped, 16 bits become
     the upper 8, a file's EXIF orientation is applied. `name` is what the error calls the argument."""
     if isinstance(image, (str, os.PathLike)):
-        return _read_file(Path(image), name)
+        return _read_file(image, name)
     if isinstance(image, (bytes, bytearray, memoryview)):
         return _decode(bytes(image), name)
     if isinstance(image, np.ndarray):
@@ -42,15 +42,16 @@ def read_images(images: Sequence[ImageLike], color: Color = "bgr", name: str = "
     return [read_image(image, color, f"{name}[{i}]") for i, image in enumerate(images)]
 
 
-def _read_file(path: Path, name: str) -> Pixels:
+def _read_file(path: str | os.PathLike[str], name: str) -> Pixels:
+    shown = repr(os.fspath(path))
     try:
-        data = path.read_bytes()
+        data = Path(path).read_bytes()
     except IsADirectoryError:
-        raise ImageError(f"{name}: expected an image file, got the folder {str(path)!r}") from None
+        raise ImageError(f"{name}: expected an image file, got the folder {shown}") from None
     except (OSError, ValueError) as e:
         reason = "no such file" if isinstance(e, FileNotFoundError) else str(e)
-        raise ImageError(f"{name}: cannot read {str(path)!r}: {reason}") from None
-    return _decode(data, f"{name} {str(path)!r}")
+        raise ImageError(f"{name}: cannot read {shown}: {reason}") from None
+    return _decode(data, f"{name} {shown}")
 
 
 def _decode(data: bytes, name: str) -> Pixels:
@@ -86,14 +87,15 @@ def _truncated(data: bytes) -> str:
 
 
 def _from_array(array: NDArray[Any], color: Color, name: str) -> Pixels:
+    array = np.asarray(array)  # a matrix or a masked array is one too
     got = f"{name}: expected {EXPECTED}; got {array.dtype} {array.shape}"
-    if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3):
+    if array.dtype.kind != "u" or array.dtype.itemsize > 2 or array.ndim not in (2, 3):
         raise ImageError(got)
     if array.ndim == 3 and array.shape[2] not in (1, 3, 4):
         raise ImageError(got)
     if 0 in array.shape:
         raise ImageError(f"{name}: expected at least one pixel; got shape {array.shape}")
-    if array.dtype == np.uint16:
+    if array.dtype.itemsize == 2:
         array = (array >> 8).astype(np.uint8)
     if array.ndim == 2 or array.shape[2] == 1:
         return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)

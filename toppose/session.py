@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ class Session:
                 ort.set_default_logger_severity(4)  # else a CUDA that does not start prints a screenful; check_running says it in a sentence
             return ort.InferenceSession(data if not _external(self.path) else str(self.path), options, providers=providers, enable_fallback=0)
         except Exception as e:  # onnxruntime has no common base for its exceptions
-            message = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
+            message = re.sub(r"^\S*\.cc:\d+ .*\) (?=[A-Z])", "", str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__)
             if parse_device(device)[0] in _NEEDED and ("CUDA" in message or "TensorRT" in message or "Tensorrt" in message):
                 raise DeviceError(f"device {device!r}: {message}. `toppose info` says what is found") from None
             raise ModelError(f"{str(self.path)!r} ({len(data)} bytes): expected an ONNX network, but it cannot be loaded: {message}") from None
