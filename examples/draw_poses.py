@@ -13,4 +13,5 @@ poses = Estimator().predict(source)
 for person in poses:
     x, y = person.keypoints[0, 0]
     print(f"nose at ({x:.0f}, {y:.0f}), score {person.scores[0, 0]:.2f}")
-cv2.imwrite(target, poses.draw(source))
+if not cv2.imwrite(target, poses.draw(source)):
+    sys.exit(f"cannot write {target}")

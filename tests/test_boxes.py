@@ -30,6 +30,7 @@ def test_nobody(nobody):
         ([[5, 0, 1, 1]], r"boxes\[0\]: expected x1 < x2 and y1 < y2; got \[5.0, 0.0, 1.0, 1.0\]"),
         ([[0, 1, 1, 1]], "y1 < y2"),
         ([[0, 0, 1e30, 1]], "within"),
+        ([[0, 0, 10**400, 1]], "expected numbers"),
         ("boxes", "expected numbers"),
         ([["1", "2", "3", "4"]], "expected numbers.*dtype <U1"),
         ([[None, 0, 1, 1]], "dtype object"),

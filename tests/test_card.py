@@ -48,6 +48,9 @@ def test_a_skeleton_of_ones_own():
         ({"output": {"kind": "yolo"}}, "task 'pose' does not go with output kind 'yolo'"),
         ({"colour": "rgb"}, "colour"),
         ({"sha256": "abc"}, "sha256"),
+        ({"input": {"size": [192, 256], "mean": [float("nan"), 0, 0]}}, "input.mean.0"),
+        ({"input": {"size": [192, 256], "padding": 1e9}}, "input.padding"),
+        ({"threshold": 0.5}, "threshold is a detector's"),
     ],
 )
 def test_wrong_cards(tmp_path, change, message):
@@ -112,3 +115,9 @@ def test_shipped_networks_have_licence_origin_and_digest():
         assert card.sha256
         card.verify()
         assert np.prod(card.input.size) > 0
+
+
+def test_a_card_made_in_python():
+    with pytest.raises(CardError, match="task"):
+        ModelCard(name="x")
+    assert ModelCard(**CARD).joints is COCO17

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -66,7 +68,6 @@ def test_bad_usage_is_2(arguments, capsys):
     [
         (["predict", "nothing.jpg"], "no such file"),
         (["predict", "x.jpg", "--pose", "pose-x"], "expected a shipped network"),
-        (["predict", "x.jpg", "--device", "gpu"], "device: expected"),
         (["predict", "."], "found none"),
     ],
 )
@@ -78,9 +79,28 @@ def test_failures_are_1(arguments, message, capsys, tmp_path, monkeypatch):
     assert message in error
 
 
-def test_where_nothing_can_be_written(photo, capsys):
-    assert main(["predict", str(photo), "--json", "/nowhere/poses.json", "--device", "cpu"]) == 1
-    assert "/nowhere" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--device", "gpu"], "device: expected"),
+        (["--json", "/nowhere/poses.json"], "--json: expected a file in a folder that is there; got '/nowhere/poses.json'"),
+        (["--json", "."], "--json: expected a file"),
+        (["--out", "pyproject.toml"], "--out: expected a folder"),
+    ],
+)
+def test_wrong_options_are_2(arguments, message, photo, capsys, monkeypatch):
+    monkeypatch.chdir(photo.parents[1])
+    assert main(["predict", str(photo), *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_json_through_a_link_and_into_a_device(tmp_path, photo):
+    (tmp_path / "link.json").symlink_to(tmp_path / "target.json")
+    assert main(["predict", str(photo), "--json", str(tmp_path / "link.json"), "--device", "cpu"]) == 0
+    assert (tmp_path / "link.json").is_symlink()
+    assert json.loads((tmp_path / "target.json").read_text())["errors"] == []
+    assert main(["predict", str(photo), "--json", os.devnull, "--device", "cpu"]) == 0
+    assert not Path(os.devnull).is_file()
 
 
 def test_info(capsys):

@@ -126,7 +126,7 @@ def test_a_detector_of_ones_own(photo):
     [
         (None, "expected a list of 1 arrays of boxes, one an image; got NoneType"),
         ([], "got 0 items"),
-        ([[1, 2, 3, 4]], r"boxes of image 0: expected shape \(N, 4\)"),
+        ([[1, 2, 3, 4]], r"boxes\[0\]: expected shape \(N, 4\)"),
         ([[(0, 0, np.nan, 1)]], "expected finite numbers"),
         ([[(5, 5, 1, 1)]], "expected x1 < x2"),
         ([np.zeros((3, 7))], r"got \(3, 7\)"),
@@ -146,6 +146,18 @@ def test_a_detector_that_raises(photo):
 
     with pytest.raises(DetectorError, match="detector 'broken' raised ZeroDivisionError: by zero"):
         Estimator(broken, device="cpu").predict(photo)
+
+
+def test_a_detector_sees_read_only_images(photo):
+    def vandal(images):
+        images[0][:] = 0
+
+    with pytest.raises(DetectorError, match="raised ValueError: assignment destination is read-only"):
+        Estimator(vandal, device="cpu").predict(photo)
+
+
+def test_repr(estimator):
+    assert repr(estimator) == "Estimator(detector='person-n', pose='pose-n', running on CPUExecutionProvider)"
 
 
 def test_pickle(estimator, photo):
@@ -176,6 +188,9 @@ def test_detector_none_needs_boxes(given_boxes, spots):
         ({"decoder": "magic"}, OptionError, "decoder"),
         ({"color": "hsv"}, OptionError, "color"),
         ({"treshold": 1}, OptionError, "treshold"),
+        ({"device": "cuda:"}, OptionError, "device: expected"),
+        ({"pose": "models/pose-n.json"}, OptionError, "not its card"),
+        ({"detection_threshold": True}, OptionError, "detection_threshold"),
         ({"device": "gpu"}, OptionError, "device: expected"),
         ({"pose": "pose-x"}, ModelError, r"pose: expected a shipped network \(.*pose-n"),
         ({"detector": "yolo99.onnx"}, ModelError, r"detector: expected a shipped network \(.*person-n"),

@@ -140,3 +140,10 @@ def test_threads_option_sets_opencv_too(tmp_path):
     estimator(tmp_path / "n.onnx")
     assert cv2.getNumThreads() == before
     assert json.loads((tmp_path / "n.json").read_text())["name"] == "n"
+
+
+def test_flip_test_needs_left_and_right(tmp_path):
+    path = heatmap_network(tmp_path / "n.onnx")
+    write_card(path, {"kind": "heatmap"}, ["a", "b", "c"])
+    with pytest.raises(OptionError, match="flip_test: skeleton 'test' has no left and right joints"):
+        estimator(path, flip_test=True)

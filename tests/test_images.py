@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toppose import ImageError
+from toppose import ImageError, OptionError
 from toppose.images import read_image, read_images
 
 COLOURS = np.array([[[10, 20, 30], [40, 50, 60]], [[70, 80, 90], [100, 110, 120]]], np.uint8)
@@ -117,6 +117,17 @@ def test_truncated_pil_image():
     data = encode(np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8), ".jpg")
     with pytest.raises(ImageError, match="PIL image cannot be read"):
         read_image(Image.open(io.BytesIO(data[: len(data) // 2])))
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_pil_modes_without_a_range(mode):
+    with pytest.raises(ImageError, match=f"mode '{mode}' has no fixed range"):
+        read_image(Image.new(mode, (4, 4)))
+
+
+def test_colour_order_is_checked():
+    with pytest.raises(OptionError, match="color: expected 'bgr' or 'rgb', got 'RGB'"):
+        read_image(COLOURS, "RGB")
 
 
 def test_a_list_names_the_index():

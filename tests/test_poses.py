@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -50,6 +51,17 @@ def test_frozen():
 def test_checked_at_birth(change, message):
     with pytest.raises(PoseError, match=message):
         dataclasses.replace(people(), **change)
+
+
+def test_pickled_and_still_read_only():
+    again = pickle.loads(pickle.dumps(people()))
+    assert again.keypoints.tolist() == people().keypoints.tolist()
+    assert not again.keypoints.flags.writeable
+    with pytest.raises(PoseError, match="skeleton: expected a Skeleton, got 'coco17'"):
+        dataclasses.replace(people(), skeleton="coco17")
+    with pytest.raises(PoseError, match="image_id: expected an int, got 'a'"):
+        people().to_coco("a")
+    json.dumps(people().to_coco(np.int64(3)))
 
 
 def test_indexing():
@@ -111,6 +123,8 @@ def test_draw_wants_a_threshold(threshold):
 
 
 def test_draw_far_outside():
+    huge = Poses([[[5, 5], [7, 7]]], [[1, 1]], [[-9e6, -9e6, 9e6, 9e6]], [1], TWO)
+    assert huge.draw(np.zeros((9, 9, 3), np.uint8), boxes=True).shape == (9, 9, 3)
     assert Poses([[[1e8, -1e8], [5, 5]]], [[1, 1]], [[0, 0, 10, 10]], [1], TWO).draw(np.zeros((9, 9, 3), np.uint8)).shape == (9, 9, 3)
 
 

@@ -21,7 +21,7 @@ def check_boxes(boxes: ArrayLike, name: str = "boxes") -> tuple[Float, Single]:
         if given.dtype.kind not in "iuf":
             raise TypeError(f"of dtype {given.dtype}")
         b = given.astype(np.float64)
-    except (TypeError, ValueError) as e:
+    except Exception as e:  # whatever a foreign array raises when it is turned into ours
         raise BoxError(f"{name}: expected numbers of shape (N, 4) or (N, 5); got {type(boxes).__name__} ({e})") from None
     if b.size == 0 and b.ndim <= 2 and b.shape[-1] in (0, 4, 5):
         b = b.reshape(0, 4)

@@ -27,14 +27,18 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class Input(_Strict):
     """What the network's input is: a crop for pose networks, a letterboxed image for detectors."""
 
     size: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]  # w, h
     color: Literal["rgb", "bgr"] = "rgb"
-    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)  # in the order of `color`, 0...255
-    std: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (58.395, 57.12, 57.375)
-    padding: float = Field(1.25, gt=0)  # how much a box grows before it is cropped
+    mean: tuple[Finite, Finite, Finite] = (123.675, 116.28, 103.53)  # in the order of `color`, 0...255
+    std: tuple[Positive, Positive, Positive] = (58.395, 57.12, 57.375)
+    padding: float = Field(1.25, gt=0, le=10)  # how much a box grows before it is cropped
     warp: Warp = "classic"
     border: int = Field(0, ge=0, le=255)  # grey level outside the image
     centre: bool = True  # letterbox: picture in the middle, else in the top left corner
@@ -45,7 +49,7 @@ class HeatmapOutput(_Strict):
 
     kind: Literal["heatmap"]
     decoder: DecoderName = "dark"
-    blur: int = Field(11, ge=1)  # kernel of DARK's Gaussian, odd; 1 is none
+    blur: int = Field(11, ge=1, le=63)  # kernel of DARK's Gaussian, odd; 1 is none
 
     @model_validator(mode="after")
     def _odd(self) -> HeatmapOutput:
@@ -58,7 +62,7 @@ class SimccOutput(_Strict):
     """Two outputs, (N,J,w*split) and (N,J,h*split)."""
 
     kind: Literal["simcc"]
-    split: float = Field(2.0, gt=0)
+    split: float = Field(2.0, gt=0, le=16)
     score: Literal["min", "mean"] = "min"  # mmpose's or rtmlib's way to join the two peaks
 
 
@@ -89,7 +93,9 @@ _POSE = ("heatmap", "simcc", "coordinates")
 
 
 class ModelCard(_Strict):
-    """The description of one network. `file` is relative to the card's own folder."""
+    """The description of one network. `file` is relative to the card's own folder, or, for a card made in Python, to the current one.
+
+    Raises CardError that names the field."""
 
     name: str = Field(min_length=1)
     task: Literal["pose", "detect"]
@@ -103,12 +109,22 @@ class ModelCard(_Strict):
     threshold: float | None = Field(None, ge=0, le=1)  # a detector's own default
     _folder: Path = PrivateAttr(default=Path())
 
+    def __init__(self, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as e:
+            raise CardError(explain(e)) from None
+
     @model_validator(mode="after")
     def _task_fits(self) -> ModelCard:
         if (self.task == "pose") != (self.output.kind in _POSE):
             raise ValueError(f"task {self.task!r} does not go with output kind {self.output.kind!r}")
         if self.task == "pose" and self.skeleton is None:
             raise ValueError("a pose network needs a skeleton")
+        if self.task == "detect" and self.skeleton is not None:
+            raise ValueError("a detector has no skeleton")
+        if self.task == "pose" and self.threshold is not None:
+            raise ValueError("threshold is a detector's")
         return self
 
     @property
@@ -132,10 +148,12 @@ class ModelCard(_Strict):
             raise CardError(f"card {str(path)!r} cannot be read: {e.strerror}") from None
         except ValueError as e:
             raise CardError(f"card {str(path)!r}: expected JSON, got {e}") from None
+        if not isinstance(data, dict):
+            raise CardError(f"card {str(path)!r}: expected a JSON object, got {type(data).__name__}")
         try:
-            card = cls.model_validate(data)
-        except ValidationError as e:
-            raise CardError(f"card {str(path)!r}: {explain(e)}") from None
+            card = cls(**data)
+        except CardError as e:
+            raise CardError(f"card {str(path)!r}: {e}") from None
         card._folder = path.parent
         return card
 

@@ -15,7 +15,7 @@ import cv2
 
 import toppose
 from toppose.decode import DecoderName
-from toppose.errors import ImageError, TopposeError
+from toppose.errors import ImageError, OptionError, TopposeError
 from toppose.estimator import DETECTOR, POSE, Estimator
 from toppose.images import Pixels, read_image
 from toppose.poses import Poses
@@ -27,11 +27,16 @@ GROUP = 8  # images that share batches, and are in memory at once
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     args = _parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a file name that the terminal cannot show
     logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, format="%(name)s: %(message)s")
     try:
         code: int = args.command(args)
         sys.stdout.flush()
         return code
+    except OptionError as e:
+        return _fail(str(e)) + 1
     except TopposeError as e:
         return _fail(str(e))
     except BrokenPipeError:
@@ -114,11 +119,17 @@ def _unit(text: str) -> float:
     return value
 
 
+_unit.__name__ = "number from 0 to 1"  # argparse names the type in its message
+
+
 def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text}")
     return value
+
+
+_positive.__name__ = "whole number from 1"
 
 
 def make_estimator(args: argparse.Namespace) -> Estimator:
@@ -129,9 +140,8 @@ def make_estimator(args: argparse.Namespace) -> Estimator:
 
 def _predict(args: argparse.Namespace) -> int:
     paths = list(_expand(args.sources))
+    _check_targets(args.out, args.json)
     estimator = make_estimator(args)
-    if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
     entries: list[dict[str, Any]] = []
     errors: list[dict[str, str]] = []
     taken: set[Path] = set()
@@ -163,6 +173,17 @@ def _predict(args: argparse.Namespace) -> int:
     return 1 if errors else 0
 
 
+def _check_targets(out: Path | None, file: Path | None) -> None:
+    """Before any work is done: what cannot be written to is an OptionError that names the option."""
+    if out:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise OptionError(f"--out: expected a folder, or a place for a new one; got {str(out)!r} ({e.strerror})") from None
+    if file and file != Path("-") and (file.is_dir() or not file.parent.is_dir()):
+        raise OptionError(f"--json: expected a file in a folder that is there; got {str(file)!r}")
+
+
 def _entry(path: Path, image: Pixels, poses: Poses) -> dict[str, Any]:
     return {"file": str(path), "width": image.shape[1], "height": image.shape[0], "people": poses.to_dict()["people"]}
 
@@ -189,7 +210,11 @@ def _free(folder: Path, stem: str, taken: set[Path]) -> Path:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all."""
+    """Writes a file whole or not at all; a device or a pipe is written to as it is."""
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         part.write_bytes(data)

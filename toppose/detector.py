@@ -20,7 +20,7 @@ def detect(detector: Detector, images: Sequence[Pixels], max_people: int | None)
     """Boxes (N,4) and scores (N,) of every image, best first, at most `max_people`. What are not boxes is a DetectorError."""
     name = getattr(detector, "__name__", type(detector).__name__)
     try:
-        found = detector(images)
+        found = detector([_read_only(image) for image in images])
     except TopposeError:
         raise
     except Exception as e:
@@ -31,9 +31,15 @@ def detect(detector: Detector, images: Sequence[Pixels], max_people: int | None)
     checked = []
     for i, boxes in enumerate(found):
         try:
-            b, scores = check_boxes(boxes, f"boxes of image {i}")
+            b, scores = check_boxes(boxes, f"boxes[{i}]")
         except BoxError as e:
             raise DetectorError(f"detector {name!r}: {e}") from None
         order = np.argsort(-scores, kind="stable")[:max_people]
         checked.append((b[order], scores[order]))
     return checked
+
+
+def _read_only(image: Pixels) -> Pixels:
+    view: Pixels = image.view()
+    view.setflags(write=False)
+    return view

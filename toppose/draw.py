@@ -21,13 +21,13 @@ def draw_poses(
 ) -> Pixels:
     """A copy of `image` (H,W,3) uint8 BGR with every limb whose two joints score at least `threshold`, and the joints.
 
-    Lines are as wide as suits the person: 1/80 of the box's longer side, at least 1.5 px."""
+    Lines are as wide as suits the person: 1/80 of the box's longer side, at least 1 px."""
     if not isinstance(threshold, (int, float, np.number)) or not 0 <= threshold <= 1:
         raise OptionError(f"threshold: expected a number from 0 to 1, got {threshold!r}")
     canvas = np.array(image, copy=True)
     sides = skeleton.sides()
     for points, score, box in zip(keypoints, scores, boxes, strict=True):
-        width = max(1, round(float(max(box[2] - box[0], box[3] - box[1])) / 80))
+        width = max(1, round(float(min(max(box[2] - box[0], box[3] - box[1]), max(canvas.shape))) / 80))
         seen = (score >= threshold) & (np.abs(points) < 1e6).all(-1)
         fixed = np.round(np.where(seen[:, None], points, 0) * (1 << _SHIFT)).astype(int).tolist()
         if draw_boxes:

@@ -48,6 +48,13 @@ class Options(BaseModel):
     color: Color = "bgr"
     threads: int | None = Field(None, ge=1, le=1024)
 
+    def __init__(self, **options: Any) -> None:
+        try:
+            super().__init__(**options)
+        except ValidationError as e:
+            known = f"; options are {', '.join(type(self).model_fields)}" if any(x["type"] == "extra_forbidden" for x in e.errors()) else ""
+            raise OptionError(explain(e) + known) from None
+
 
 class Estimator:
     """Finds every person of an image and the pixel coordinates of their joints. May be shared by threads.
@@ -69,10 +76,7 @@ class Estimator:
         **options: Any,
     ) -> None:
         parse_device(device)
-        try:
-            self.options = Options(**options)
-        except ValidationError as e:
-            raise OptionError(explain(e)) from None
+        self.options = Options(**options)
         if self.options.threads is not None:
             cv2.setNumThreads(self.options.threads)
         self.device = device
@@ -87,6 +91,11 @@ class Estimator:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as the arguments it was made of, so that it can go to other processes: they load the networks anew."""
         return _rebuild, self._arguments
+
+    def __repr__(self) -> str:
+        detector = getattr(self.detector, "card", None)
+        name = detector.name if detector else getattr(self.detector, "__name__", self.detector)
+        return f"Estimator(detector={name!r}, pose={self.engine.card.name!r}, running on {self.engine.session.providers[0]})"
 
     @property
     def skeleton(self) -> Skeleton:
@@ -106,7 +115,7 @@ class Estimator:
         """`Poses` of an image, or a list of them for a list (or tuple) of images, whose people then share batches.
 
         image: a path, encoded bytes, a PIL image or a uint8/uint16 array. boxes: (N,4) xyxy in pixels, or (N,5) with scores; for a
-        list of images a list of such arrays. Without boxes the detector looks for people."""
+        list of images a list of such arrays; thresholds and max_people do not touch them. Without boxes the detector looks for people."""
         several = isinstance(image, (list, tuple))
         images = read_images(image, self.options.color, "images") if several else [read_image(image, self.options.color)]
         if boxes is not None:
@@ -114,7 +123,7 @@ class Estimator:
         elif self.detector is None:
             raise OptionError("boxes: this Estimator has detector=None, so predict needs boxes; got None")
         else:
-            people = detect(self.detector, images, self.options.max_people)
+            people = detect(self.detector, images, self.options.max_people) if images else []
         keypoints, scores = self.engine(images, [b for b, _ in people])
         poses, first = [], 0
         for b, box_scores in people:

@@ -58,6 +58,10 @@ class HostEngine:
         self._decode, self._shift = _reader(card, decoder)
         self._pool = ThreadPoolExecutor(self.runs, "toppose") if self.runs > 1 else None
         _check_fit(session, card)
+        if flip_test and list(card.joints.flip) == list(range(self.joints)):
+            raise OptionError(
+                f"flip_test: skeleton {card.joints.name!r} has no left and right joints; name them left_... and right_... or give its flip"
+            )
 
     def __call__(self, images: Sequence[Pixels], boxes: Sequence[geometry.Float], stages: Stages | None = None) -> tuple[Single, Single]:
         index = np.repeat(np.arange(len(images)), [len(b) for b in boxes])

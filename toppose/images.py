@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from toppose.errors import ImageError
+from toppose.errors import ImageError, OptionError
 
 Pixels = NDArray[np.uint8]
 Color = Literal["bgr", "rgb"]
@@ -25,7 +25,10 @@ def read_image(image: ImageLike, color: Color = "bgr", name: str = "image") -> P
     """One image as (H, W, 3) uint8 BGR; arrays that already are that are not copied.
 
     `color` is the order of three- and four-channel arrays; files and PIL images know their own. Alpha is dropped, 16 bits become
-    the upper 8, a file's EXIF orientation is applied. `name` is what the error calls the argument."""
+    the upper 8, the EXIF orientation of files and encoded bytes is applied, that of PIL images is not: coordinates are those of the pixels as PIL
+    has them. Of an animation, the first frame. `name` is what the error calls the argument."""
+    if color not in ("bgr", "rgb"):
+        raise OptionError(f"color: expected 'bgr' or 'rgb', got {color!r}")
     if isinstance(image, (str, os.PathLike)):
         return _read_file(image, name)
     if isinstance(image, (bytes, bytearray, memoryview)):
@@ -108,6 +111,8 @@ def _from_pil(image: Any, name: str) -> Pixels:
     try:
         if str(image.mode).startswith("I;16"):
             return _from_array(np.asarray(image).astype(np.uint16), "bgr", name)
+        if image.mode in ("I", "F"):
+            raise ValueError(f"its mode {image.mode!r} has no fixed range; convert it to 'L', 'RGB' or 'I;16'")
         pixels = np.asarray(image.convert("RGB"))
     except Exception as e:  # PIL raises OSError, SyntaxError and more for broken files, which it reads only now
         raise ImageError(f"{name}: the PIL image cannot be read: {e}") from None

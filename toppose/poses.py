@@ -35,6 +35,8 @@ class Poses:
     skeleton: Skeleton = COCO17
 
     def __post_init__(self) -> None:
+        if not isinstance(self.skeleton, Skeleton):
+            raise PoseError(f"skeleton: expected a Skeleton, got {self.skeleton!r}")
         N, J = len(np.atleast_1d(self.keypoints)), len(self.skeleton)
         for name, shape in (("keypoints", (N, J, 2)), ("scores", (N, J)), ("boxes", (N, 4)), ("box_scores", (N,))):
             try:
@@ -53,6 +55,9 @@ class Poses:
         """Nobody."""
         J = len(skeleton)
         return cls(np.zeros((0, J, 2)), np.zeros((0, J)), np.zeros((0, 4)), np.zeros(0), skeleton)  # type: ignore[arg-type]  # made float32 at birth
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Poses, (self.keypoints, self.scores, self.boxes, self.box_scores, self.skeleton)
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -94,9 +99,11 @@ class Poses:
 
     def to_coco(self, image_id: int, category_id: int = 1) -> list[dict[str, Any]]:
         """COCO keypoint results, one a person: `keypoints` as x, y, score for each joint, `score` as `pose_scores`."""
+        if not isinstance(image_id, (int, np.integer)):
+            raise PoseError(f"image_id: expected an int, got {image_id!r}")
         triples = np.concatenate([self.keypoints, self.scores[..., None]], -1).reshape(len(self), 3 * len(self.skeleton))
         return [
-            {"image_id": image_id, "category_id": category_id, "keypoints": row.tolist(), "score": float(score)}
+            {"image_id": int(image_id), "category_id": category_id, "keypoints": row.tolist(), "score": float(score)}
             for row, score in zip(triples, self.pose_scores(), strict=True)
         ]
 

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from toppose import geometry
 from toppose.boxes import nms
-from toppose.card import DetsOutput, ModelCard, YoloOutput, explain
+from toppose.card import DetsOutput, ModelCard, YoloOutput
 from toppose.crop import crop_into, normalise
 from toppose.errors import CardError, ModelError
 from toppose.images import Pixels
@@ -142,8 +141,8 @@ def card_from_metadata(path: Path, session: Session) -> ModelCard:
     if meta.get("task", "detect") != "detect":
         raise CardError(f"{str(path)!r}: expected a detection network, its metadata says task {meta['task']!r}")
     try:
-        return ModelCard.model_validate(
-            {
+        return ModelCard(
+            **{
                 "name": path.stem,
                 "task": "detect",
                 "file": str(path.absolute()),
@@ -153,8 +152,8 @@ def card_from_metadata(path: Path, session: Session) -> ModelCard:
                 "output": _describe_output(path, session, names, (w, h)),
             }
         )
-    except ValidationError as e:
-        raise CardError(f"{str(path)!r}: {explain(e)}") from None
+    except CardError as e:
+        raise CardError(f"{str(path)!r}: {e}") from None
 
 
 def _describe_output(path: Path, session: Session, names: Any, size: geometry.Size) -> dict[str, Any]:

@@ -33,6 +33,8 @@ def find(model: str | os.PathLike[str] | ModelCard, task: Task, name: str) -> tu
         card = _by_name(str(model), task)
         if card is None:
             path = Path(model)
+            if path.suffix == ".json":
+                raise OptionError(f"{name}: expected the .onnx file, not its card; got {str(model)!r}")
             if not path.is_file():
                 names = ", ".join(c.name for c in shipped(task)) or "none"
                 raise ModelError(f"{name}: expected a shipped network ({names}) or a path to an .onnx file; got {str(model)!r}, no such file")
