@@ -82,6 +82,8 @@ class Session:
         providers = choose_providers(device, available)
         options = ort.SessionOptions()
         options.log_severity_level = 4  # what matters is said by check_running, once and with the cure
+        # a pool that goes on spinning after its run takes cores from the next network's run: detector and pose network take turns
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         if threads is not None:
             options.intra_op_num_threads = threads
             options.inter_op_num_threads = 1
