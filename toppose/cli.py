@@ -109,7 +109,7 @@ def _add_estimator(p: argparse.ArgumentParser) -> None:
     p.add_argument("--runs", type=_positive, metavar="N", help="network calls side by side (default: by measurement)")
     p.add_argument("--threads", type=_positive, metavar="N", help="threads of ONNX Runtime and OpenCV (default: theirs)")
     p.add_argument("--decoder", choices=get_args(DecoderName), help="another heatmap decoder than the network's own")
-    p.add_argument("--flip-test", action="store_true", help="look at the mirror image too: more accurate, half as fast")
+    p.add_argument("--flip-test", action="store_true", help="look at the mirror image too, for twice the time")
 
 
 def _unit(text: str) -> float:
