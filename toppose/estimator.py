@@ -26,6 +26,7 @@ from toppose.skeleton import Skeleton
 from toppose.yolo import YoloDetector, card_from_metadata
 
 DETECTOR, POSE = "person-n", "pose-n"
+Single = NDArray[np.float32]
 
 
 class Options(BaseModel):
@@ -102,7 +103,11 @@ class Estimator:
         """Names and order of the joints."""
         return self.engine.card.joints
 
-    def __call__(self, image: ImageLike | Sequence[ImageLike], boxes: Any = None) -> Any:
+    @overload
+    def __call__(self, image: list[ImageLike] | tuple[ImageLike, ...], boxes: Sequence[ArrayLike] | None = None) -> list[Single]: ...
+    @overload
+    def __call__(self, image: ImageLike, boxes: ArrayLike | None = None) -> Single: ...
+    def __call__(self, image: Any, boxes: Any = None) -> Any:
         """Keypoints (N,J,2) float32 in pixels of the image, (0,J,2) when nobody is there; for a list of images a list."""
         poses = self.predict(image, boxes)
         return [p.keypoints.copy() for p in poses] if isinstance(poses, list) else poses.keypoints.copy()
@@ -128,7 +133,7 @@ class Estimator:
         poses, first = [], 0
         for b, box_scores in people:
             rows = slice(first, first + len(b))
-            poses.append(Poses(keypoints[rows], scores[rows], _single(b), box_scores, self.skeleton))
+            poses.append(Poses(keypoints[rows], scores[rows], b.astype(np.float32), box_scores, self.skeleton))
             first += len(b)
         return poses if several else poses[0]
 
@@ -150,7 +155,3 @@ class Estimator:
 
 def _rebuild(detector: Any, pose: Any, device: str, options: dict[str, Any]) -> Estimator:
     return Estimator(detector, pose, device, **options)
-
-
-def _single(boxes: NDArray[np.float64]) -> NDArray[np.float32]:
-    return boxes.astype(np.float32)
