@@ -125,8 +125,7 @@ def _plan(session: Session, batch_size: int | None, runs: int | None) -> tuple[i
     """Persons a batch and batches side by side, where the user leaves them open.
 
     Measured with `toppose bench` on two cores, pose-n and PP-TinyPose: batches of 4 that share all threads are within 4 % of the best
-    on one thread and on two; batches of 32 cost up to 40 % more. Small networks gain little beyond two threads, so more cores take
-    more runs. A GPU takes large batches, one at a time."""
+    on one thread and on two; batches of 32 cost up to 40 % more. One run for every two cores, and 32 on a GPU, are not measured."""
     cores = session.threads or os.cpu_count() or 1
     size = batch_size or session.batch or (4 if session.on_cpu else 32)
     return size, runs or (max(1, cores // 2) if session.on_cpu else 1)
