@@ -13,7 +13,7 @@ import toppose
 # who may import whom, in order: each room only what stands before it
 ROOMS = [
     "errors", "skeleton", "geometry", "images", "decode", "boxes", "draw", "card", "poses", "crop", "session", "host", "yolo", "detector", "zoo",
-    "_ultralytics", "estimator", "bench", "info", "cli", "__main__",
+    "_ultralytics", "estimator", "evaluate", "bench", "info", "cli", "__main__",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The command line: `toppose predict`, `toppose info`, `toppose bench`. Exit codes: 0 done, 1 something failed, 2 bad usage."""
+"""The command line: `toppose predict`, `toppose info`, `toppose bench`, `toppose eval`. Exit codes: 0 done, 1 something failed, 2 bad usage."""
 
 from __future__ import annotations
 
@@ -94,7 +94,20 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", action="store_true", help="print JSON instead of tables")
     _add_estimator(bench)
     bench.set_defaults(command=_bench)
-    for command in (predict, info, bench):
+    evaluate = commands.add_parser(
+        "eval",
+        help="COCO AP on annotated photographs",
+        description="COCO keypoint AP and AR (object keypoint similarity) on any COCO-format set of annotated people; with boxes of a detector also "
+        "their AP. Needs pip install 'toppose[eval]'.",
+    )
+    evaluate.add_argument("data", type=Path, help="annotations (.json), or a .zip that holds them and the photographs")
+    evaluate.add_argument("--images", type=Path, metavar="DIR", help="folder of the photographs (default: images, beside the annotations)")
+    evaluate.add_argument("--boxes", default="gt", help="gt (annotated boxes, the default), own (the detector's), or a COCO results file of boxes")
+    evaluate.add_argument("--hard", action="store_true", help="also by what makes pose hard: hidden joints, crowds, small, cut off, unusual, blur")
+    evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    _add_estimator(evaluate)
+    evaluate.set_defaults(command=_eval)
+    for command in (predict, info, bench, evaluate):
         command.add_argument("-v", "--verbose", action="store_true", help="say what is chosen, on stderr")
     return p
 
@@ -237,3 +250,23 @@ def _bench(args: argparse.Namespace) -> int:
     figures = measure(make_estimator(args), args.source and read_image(args.source), args.people, args.repeat)
     print(json.dumps(figures, indent=1) if args.json else describe(figures))
     return 0
+
+
+def _eval(args: argparse.Namespace) -> int:
+    from toppose.evaluate import describe, evaluate, read_coco
+
+    data = read_coco(args.data, args.images)
+    if args.boxes != "own":
+        args.detector = None
+    elif args.detection_threshold is None:
+        args.detection_threshold = 0.02  # AP looks at the whole curve
+    report = evaluate(make_estimator(args), data, args.boxes, args.hard, _bar)
+    print(json.dumps(report, indent=1) if args.json else describe(report))
+    return 0
+
+
+def _bar(done: int, total: int) -> None:
+    """A progress bar on a terminal; nothing elsewhere."""
+    if sys.stderr.isatty():
+        filled = 40 * done // total
+        print(f"\r[{'#' * filled}{' ' * (40 - filled)}] {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)

@@ -7,6 +7,7 @@ TopposeError
 ├── PoseError (ValueError)        arrays that do not make `Poses`
 ├── CardError (ValueError)        a model card that is missing, wrong or does not fit its network
 ├── ModelError (RuntimeError)     a network that is unknown, cannot be loaded or cannot be run
+├── EvaluationError (ValueError)  a data set that cannot be evaluated on
 ├── DetectorError (RuntimeError)  a detector that returned what are not boxes
 ├── DeviceError (RuntimeError)    a device that was asked for and does not really run
 └── MissingDependency (ImportError)  an extra that is not installed
@@ -41,6 +42,10 @@ class CardError(TopposeError, ValueError):
 
 class ModelError(TopposeError, RuntimeError):
     """A network that is unknown, cannot be loaded or cannot be run."""
+
+
+class EvaluationError(TopposeError, ValueError):
+    """A data set, or a file of boxes, that cannot be evaluated on."""
 
 
 class DetectorError(TopposeError, RuntimeError):

@@ -49,7 +49,11 @@ class Photos(Dataset):
             tiles = [(int(i), where, rng) for i, where in zip(rng.choice(self.images, 4), self.quarters(rng), strict=True)]
         else:
             tiles = [(int(rng.choice(self.images)), (0, 0, size, size), rng)]
-        found = [self.place(canvas, *tile) for tile in tiles]
+        nobody = self.empty_part(rng) if self.train and rng.random() < 0.1 else None
+        if nobody is not None:
+            canvas = cv2.resize(nobody, (size, size), interpolation=cv2.INTER_LINEAR)
+            tiles = []
+        found = [(np.zeros((0, 4)), np.zeros(0, bool)), *(self.place(canvas, *tile) for tile in tiles)]
         if self.train:
             canvas = augment.degrade(augment.recolour(canvas, rng), rng)
         boxes, sure = np.concatenate([b for b, _ in found])[:MOST], np.concatenate([s for _, s in found])[:MOST]
@@ -57,6 +61,18 @@ class Photos(Dataset):
         rows[: len(boxes)], known[: len(boxes)], doubtful[: len(boxes)] = boxes, True, ~sure
         pixels = np.ascontiguousarray(canvas[:, :, ::-1].transpose(2, 0, 1))
         return tuple(map(torch.from_numpy, (pixels, rows, known, doubtful)))
+
+    def empty_part(self, rng: np.random.Generator) -> np.ndarray | None:
+        """A square of a photograph that touches nobody's box, not even a doubtful one: what must not be taken for a person."""
+        for _ in range(10):
+            image = int(rng.choice(self.images))
+            photo, boxes = self.people.photo(image), self.people.boxes[self.rows[image]]
+            side = int(rng.uniform(0.25, 0.8) * min(photo.shape[:2]))
+            y, x = (int(rng.integers(s - side)) for s in photo.shape[:2])
+            apart = (boxes[:, 0] >= x + side) | (boxes[:, 2] <= x) | (boxes[:, 1] >= y + side) | (boxes[:, 3] <= y)
+            if apart.all():
+                return photo[y : y + side, x : x + side]
+        return None
 
     def quarters(self, rng: np.random.Generator) -> list[tuple[int, int, int, int]]:
         x, y = (int(self.size * rng.uniform(0.3, 0.7)) for _ in range(2))

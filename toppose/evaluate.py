@@ -1,0 +1,263 @@
+"""COCO keypoint AP and AR of an estimator, person-box AP of a detector, and AP by what makes pose hard.
+
+Matching and averaging are pycocotools' own (extra `eval`): object keypoint similarity with the skeleton's sigmas, thresholds 0.5 ... 0.95."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import gzip
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from toppose.boxes import iou
+from toppose.errors import EvaluationError, MissingDependency
+from toppose.estimator import Estimator
+from toppose.images import Pixels, read_image
+from toppose.poses import Poses
+
+Annotation = dict[str, Any]
+BLURS = (5, 9, 15)
+
+
+@dataclass(frozen=True)
+class CocoSet:
+    """Photographs with COCO person keypoints. `encoded` reads the bytes of an image by its id."""
+
+    coco: dict[str, Any]
+    encoded: Callable[[int], bytes]
+
+    @property
+    def ids(self) -> list[int]:
+        return [image["id"] for image in self.coco["images"]]
+
+    def people(self, image: int) -> list[Annotation]:
+        """The annotated people of an image, crowds included."""
+        return [a for a in self.coco["annotations"] if a["image_id"] == image]
+
+
+def read_coco(source: Path, images: Path | None = None) -> CocoSet:
+    """A zip with annotations (.json or .json.gz) and photographs, or an annotation file and the folder of its photographs."""
+    try:
+        raw, load = _open(source, images)
+        coco = json.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
+        files = {image["id"]: image["file_name"] for image in coco["images"]}
+        wrong = next((a for a in coco["annotations"] if not {"image_id", "bbox", "area", "keypoints"} <= set(a)), None)
+    except StopIteration:
+        raise EvaluationError(f"data: expected a .json of annotations in {str(source)!r}, found none") from None
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as e:
+        raise EvaluationError(f"data: expected COCO keypoint annotations in {str(source)!r}: {type(e).__name__} {e}") from None
+    if wrong is not None:
+        raise EvaluationError(f"data: every annotation needs image_id, bbox, area and keypoints; one has {sorted(wrong)}")
+
+    def encoded(image: int) -> bytes:
+        try:
+            return load(files[image])
+        except (OSError, KeyError) as e:
+            raise EvaluationError(f"data: photograph {files[image]!r} of {str(source)!r} is not there: {e}") from None
+
+    return CocoSet(coco, encoded)
+
+
+def _open(source: Path, images: Path | None) -> tuple[bytes, Callable[[str], bytes]]:
+    """The annotations, and what reads a photograph by its name."""
+    if source.suffix != ".zip":
+        folder = images or source.parent / "images"
+        return source.read_bytes(), lambda name: (folder / name).read_bytes()
+    archive = zipfile.ZipFile(source)
+    names = {Path(n).name: n for n in archive.namelist()}
+    return archive.read(next(n for n in names.values() if n.endswith((".json", ".json.gz")))), lambda name: archive.read(names[Path(name).name])
+
+
+def corners(people: Iterable[Annotation]) -> NDArray[np.float64]:
+    """COCO boxes x, y, w, h -> (N,4) xyxy."""
+    boxes = np.array([a["bbox"] for a in people], np.float64).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes
+
+
+def motion_blur(image: Pixels, length: int) -> Pixels:
+    """The picture as a camera takes it that moves `length` pixels to the right while the shutter is open."""
+    return np.asarray(cv2.blur(image, (length, 1)), np.uint8) if length > 1 else image
+
+
+def predict(
+    estimator: Estimator, data: CocoSet, boxes: str | dict[int, NDArray[Any]] = "gt", blur: int = 0, step: Callable[[], None] = lambda: None
+) -> dict[int, Poses]:
+    """Poses of every photograph. boxes: "gt" (the annotated ones), "own" (the estimator's detector), or (N,5) boxes by image id."""
+    found = {}
+    for image in data.ids:
+        pixels = motion_blur(read_image(data.encoded(image)), blur)
+        if boxes == "own":
+            given = None
+        elif isinstance(boxes, dict):
+            given = boxes.get(image, np.zeros((0, 5)))
+        else:
+            given = corners(a for a in data.people(image) if _labelled(a))
+        found[image] = estimator.predict(pixels, given)
+        step()
+    return found
+
+
+def read_detections(path: Path, data: CocoSet) -> dict[int, NDArray[Any]]:
+    """A COCO results file of boxes -> (N,5) xyxy and score, by image id."""
+    try:
+        rows = json.loads(path.read_bytes())
+        found = {i: [r for r in rows if r["image_id"] == i] for i in data.ids}
+        return {i: np.column_stack([corners(r), [float(x["score"]) for x in r]]) for i, r in found.items() if r}
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise EvaluationError(f"boxes: expected 'gt', 'own' or a COCO results file with image_id, bbox, score; got {str(path)!r}: {e}") from None
+
+
+def keypoint_ap(data: CocoSet, found: dict[int, Poses], counts: Callable[[Annotation], bool] = lambda a: True) -> dict[str, float]:
+    """AP, AP50, AP75, AR and the number of people. People for whom `counts` is false count neither way."""
+    coco = copy.copy(data.coco)
+    coco["annotations"] = [{"iscrowd": 0, **a, "num_keypoints": _labelled(a)} for a in coco["annotations"]]
+    people = 0
+    for annotation in coco["annotations"]:
+        if _labelled(annotation) and not annotation["iscrowd"]:
+            people += (inside := bool(counts(annotation)))
+            annotation["iscrowd"] = int(not inside)
+    results = [r for image, poses in found.items() for r in poses.to_coco(image)]
+    sigmas = next((p.skeleton.sigmas for p in found.values()), ())
+    stats = _summary(coco, results, "keypoints", sigmas) if people else [float("nan")] * 10
+    return {"AP": stats[0], "AP50": stats[1], "AP75": stats[2], "AR": stats[5], "people": people}
+
+
+def box_ap(data: CocoSet, found: dict[int, Poses], taller: float = 0) -> dict[str, float]:
+    """AP and AP50 of the person boxes; people up to `taller` pixels high, and boxes as small, count neither way."""
+    coco = copy.copy(data.coco)
+    coco["annotations"] = [{"iscrowd": 0, **a, "area": a["bbox"][3]} for a in coco["annotations"]]
+    results = [
+        {
+            "image_id": image,
+            "category_id": 1,
+            "bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
+            "score": float(score),
+            "height": float(y2 - y1),
+        }
+        for image, poses in found.items()
+        for (x1, y1, x2, y2), score in zip(poses.boxes, poses.box_scores, strict=True)
+    ]
+    stats = _summary(coco, results, "bbox", (), taller)
+    return {"AP": stats[0], "AP50": stats[1]}
+
+
+def hard_cases(data: CocoSet) -> dict[str, Callable[[Annotation], bool]]:
+    """What makes pose hard, as conditions on an annotated person."""
+    sizes = {image["id"]: (image["width"], image["height"]) for image in data.coco["images"]}
+    overlaps: dict[int, float] = {}
+    for image in data.ids:
+        people = data.people(image)
+        boxes = corners(people)
+        between = iou(boxes, boxes) - np.eye(len(boxes))
+        overlaps |= {a["id"]: float(o.max(initial=0)) for a, o in zip(people, between, strict=True)}
+
+    def cut_off(a: Annotation) -> bool:
+        x, y, w, h = a["bbox"]
+        width, height = sizes[a["image_id"]]
+        return bool(min(x, y) <= 2 or x + w >= width - 2 or y + h >= height - 2)
+
+    return {
+        "hidden joints (a third or more)": lambda a: _hidden(a) >= 1 / 3,
+        "crowded (IoU 0.2 or more)": lambda a: overlaps[a["id"]] >= 0.2,
+        "small (up to 96 px high)": lambda a: bool(a["bbox"][3] <= 96),
+        "cut off by the frame": cut_off,
+        "unusual (torso turned by 45 degrees or more)": lambda a: torso_angle(a) >= 45,
+    }
+
+
+def torso_angle(person: Annotation) -> float:
+    """Degrees between the line from the hips' middle to the shoulders' middle and upright; 0 where one is not labelled."""
+    joints = np.array(person["keypoints"], np.float64).reshape(-1, 3)
+    if len(joints) < 13 or (joints[[5, 6, 11, 12], 2] == 0).any():
+        return 0.0
+    x, y = joints[5:7, :2].mean(0) - joints[11:13, :2].mean(0)
+    return float(abs(np.degrees(np.arctan2(x, -y))))
+
+
+def _labelled(person: Annotation) -> int:
+    return sum(v > 0 for v in person["keypoints"][2::3])
+
+
+def _hidden(person: Annotation) -> float:
+    hidden: int = sum(v == 1 for v in person["keypoints"][2::3])
+    return hidden / max(_labelled(person), 1)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+def _summary(coco: dict[str, Any], results: list[dict[str, Any]], kind: str, sigmas: tuple[float, ...], taller: float = 0) -> list[float]:
+    try:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    except ImportError as e:
+        raise MissingDependency(f"evaluation needs pycocotools ({e}). Cure: pip install 'toppose[eval]'") from None
+    if not results:
+        return [0.0] * 12
+    with _quiet():
+        truth = COCO()
+        truth.dataset = {"info": {}, **coco}
+        truth.createIndex()
+        found = truth.loadRes(results)
+        if kind == "bbox":  # sizes are heights here
+            for annotation in found.dataset["annotations"]:
+                annotation["area"] = annotation["height"]
+        evaluation = COCOeval(truth, found, kind)
+        if kind == "bbox":
+            evaluation.params.areaRng[0] = [taller + 1e-6 if taller else 0, 1e10]
+        elif sigmas:
+            evaluation.params.kpt_oks_sigmas = np.array(sigmas)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return [float(s) for s in evaluation.stats]
+
+
+def evaluate(
+    estimator: Estimator, data: CocoSet, boxes: str = "gt", hard: bool = False, bar: Callable[[int, int], None] = lambda i, n: None
+) -> dict[str, Any]:
+    """AP and AR with boxes "gt", "own" or those of a file, JSON-ready; with `hard` also by what makes pose hard, and under motion blur.
+
+    `bar` is called with how many photographs are done, and of how many."""
+    given: str | dict[int, NDArray[Any]] = boxes if boxes in ("gt", "own") else read_detections(Path(boxes), data)
+    blurs = (0, *BLURS) if hard else (0,)
+    done, total = 0, len(data.ids) * len(blurs)
+
+    def step() -> None:
+        nonlocal done
+        bar(done := done + 1, total)
+
+    report: dict[str, Any] = {"estimator": repr(estimator), "photographs": len(data.ids), "boxes": boxes, "rows": {}}
+    for blur in blurs:
+        found = predict(estimator, data, given, blur, step)
+        report["rows"][f"motion blur of {blur} px" if blur else "all people"] = keypoint_ap(data, found)
+        if blur == 0 and hard:
+            report["rows"] |= {name: keypoint_ap(data, found, counts) for name, counts in hard_cases(data).items()}
+        if blur == 0 and boxes != "gt":
+            report["person boxes"] = {"all": box_ap(data, found), "taller than 96 px": box_ap(data, found, 96)}
+    return report
+
+
+def describe(report: dict[str, Any]) -> str:
+    """The report as a table."""
+    lines = [f"{report['estimator']}", f"{report['photographs']} photographs, boxes: {report['boxes']}", ""]
+    lines.append(f"{'':46}{'AP':>7}{'AP50':>7}{'AP75':>7}{'AR':>7}{'people':>8}")
+    for name, row in report["rows"].items():
+        lines.append(f"{name:46}" + "".join(f"{row[key]:7.3f}" for key in ("AP", "AP50", "AP75", "AR")) + f"{row['people']:8}")
+    for name, row in report.get("person boxes", {}).items():
+        lines.append(f"{'person boxes, ' + name:46}{row['AP']:7.3f}{row['AP50']:7.3f}")
+    return "\n".join(lines)
