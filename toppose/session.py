@@ -123,10 +123,11 @@ class Session:
         except Exception as e:  # onnxruntime has no common base for its exceptions
             message = re.sub(r"^\S*\.cc:\d+ .*\) (?=[A-Z])", "", str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__)
             if parse_device(device)[0] in _NEEDED and ("CUDA" in message or "TensorRT" in message or "Tensorrt" in message):
-                raise DeviceError(f"device {device!r}: {message}. `toppose info` says what is found") from None
+                raise DeviceError(f"device {device!r}: {message.rstrip('.')}. `toppose info` says what is found") from None
             raise ModelError(f"{str(self.path)!r} ({len(data)} bytes): expected an ONNX network, but it cannot be loaded: {message}") from None
         finally:
-            ort.set_default_logger_severity(2)
+            if len(providers) > 1:
+                ort.set_default_logger_severity(2)  # ONNX Runtime's own default
 
     @property
     def batch(self) -> int | None:
