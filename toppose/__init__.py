@@ -11,10 +11,10 @@ try:
 except ImportError as e:  # a slim Linux image has no libGL
     from toppose.errors import MissingDependency
 
-    raise MissingDependency(
-        f"OpenCV cannot be imported: {e}. Cure: apt-get install -y libgl1 libglib2.0-0, "
-        "or pip uninstall -y opencv-python && pip install opencv-python-headless"
-    ) from e
+    cure = "apt-get install -y libgl1 libglib2.0-0, or pip uninstall -y opencv-python && pip install opencv-python-headless"
+    if "numpy" in str(e):  # an OpenCV older than this NumPy
+        cure = "pip install --upgrade opencv-python"
+    raise MissingDependency(f"OpenCV cannot be imported: {e}. Cure: {cure}") from e
 
 from toppose.card import ModelCard
 from toppose.errors import (
