@@ -10,15 +10,13 @@ import pytest
 os.environ |= {"YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
 ultralytics = pytest.importorskip("ultralytics", reason="needs pip install 'toppose[ultralytics]'")
 
-from toppose import Estimator, ModelError  # noqa: E402
-from toppose.estimator import Options  # noqa: E402
+from toppose import Estimator, ModelError, Options  # noqa: E402
+from toppose.estimator import make_detector  # noqa: E402
 from toppose.geometry import invert, transform_boxes  # noqa: E402
 
 
 def detector(path, **options):
-    estimator = Estimator.__new__(Estimator)
-    estimator.options, estimator.device = Options(**options), "cpu"
-    return estimator._make_detector(path)
+    return make_detector(path, "cpu", Options(**options))
 
 
 def build(name):

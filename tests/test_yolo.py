@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from networks import constant_network, write_card
 
-from toppose import CardError, Estimator
+from toppose import CardError, Options
 from toppose.card import DetsOutput, YoloOutput
+from toppose.estimator import make_detector
 from toppose.yolo import YoloDetector, read_head
 
 NAMES = "{0: 'dog', 1: 'person'}"
@@ -28,11 +29,7 @@ RAW = np.array(
 
 
 def detector(path, **options) -> YoloDetector:
-    estimator = Estimator.__new__(Estimator)  # the detector alone, through the estimator's own choice
-    from toppose.estimator import Options
-
-    estimator.options, estimator.device = Options(**options), "cpu"
-    return estimator._make_detector(path)
+    return make_detector(path, "cpu", Options(**options))
 
 
 def image(width: int = 128, height: int = 64) -> np.ndarray:

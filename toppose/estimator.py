@@ -80,14 +80,13 @@ class Estimator:
         self.options = Options(**options)
         if self.options.threads is not None:
             cv2.setNumThreads(self.options.threads)
-        self.device = device
         self._arguments = (detector, pose, device, options)
         path, card = zoo.find(pose, "pose", "pose")
         if card is None:
             raise CardError(f"pose: expected a card {path.with_suffix('.json').name!r} beside {str(path)!r}; toppose.ModelCard describes its fields")
         o = self.options
         self.engine = HostEngine(Session(path, device, o.threads), card, o.decoder, o.flip_test, o.batch_size, o.runs)
-        self.detector = self._make_detector(detector)
+        self.detector = make_detector(detector, device, o)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as the arguments it was made of, so that it can go to other processes: they load the networks anew."""
@@ -137,20 +136,24 @@ class Estimator:
             first += len(b)
         return poses if several else poses[0]
 
-    def _make_detector(self, detector: Any) -> Detector | None:
-        o = self.options
-        if detector is None or (callable(detector) and not isinstance(detector, (type, ModelCard))):
-            return detector
-        if isinstance(detector, (str, os.PathLike)) and Path(detector).suffix in (".pt", ".pth", ".yaml"):
-            from toppose._ultralytics import UltralyticsDetector
 
-            threshold = 0.25 if o.detection_threshold is None else o.detection_threshold
-            return UltralyticsDetector(Path(detector), threshold, o.nms_iou, self.device, o.batch_size)
-        path, card = zoo.find(detector, "detect", "detector")
-        session = Session(path, self.device, o.threads)
-        card = card or card_from_metadata(path, session)
-        threshold = next(t for t in (o.detection_threshold, card.threshold, 0.25) if t is not None)
-        return YoloDetector(session, card, threshold, o.nms_iou, o.batch_size)
+def make_detector(detector: Any, device: str, options: Options) -> Detector | None:
+    """Whatever may stand for a detector -> a callable from images to boxes, or None."""
+    if detector is None or (callable(detector) and not isinstance(detector, (type, ModelCard))):
+        return detector
+    if isinstance(detector, (str, os.PathLike)) and Path(detector).suffix in (".pt", ".pth", ".yaml"):
+        from toppose._ultralytics import UltralyticsDetector
+
+        return UltralyticsDetector(Path(detector), _threshold(options), options.nms_iou, device, options.batch_size)
+    path, card = zoo.find(detector, "detect", "detector")
+    session = Session(path, device, options.threads)
+    card = card or card_from_metadata(path, session)
+    return YoloDetector(session, card, _threshold(options, card.threshold), options.nms_iou, options.batch_size)
+
+
+def _threshold(options: Options, own: float | None = None) -> float:
+    """The user's, else the card's own, else Ultralytics' 0.25."""
+    return next(t for t in (options.detection_threshold, own, 0.25) if t is not None)
 
 
 def _rebuild(detector: Any, pose: Any, device: str, options: dict[str, Any]) -> Estimator:

@@ -12,6 +12,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,11 @@ class CocoSet:
 
     def people(self, image: int) -> list[Annotation]:
         """The annotated people of an image, crowds included."""
-        return [a for a in self.coco["annotations"] if a["image_id"] == image]
+        return self._by_image.get(image, [])
+
+    @cached_property
+    def _by_image(self) -> dict[int, list[Annotation]]:
+        return _group(self.coco["annotations"])
 
 
 def read_coco(source: Path, images: Path | None = None) -> CocoSet:
@@ -78,6 +83,14 @@ def _open(source: Path, images: Path | None) -> tuple[bytes, Callable[[str], byt
     return archive.read(next(n for n in names.values() if n.endswith((".json", ".json.gz")))), lambda name: archive.read(names[Path(name).name])
 
 
+def _group(rows: Iterable[Annotation]) -> dict[int, list[Annotation]]:
+    """Annotations or results by the id of their image."""
+    groups: dict[int, list[Annotation]] = {}
+    for row in rows:
+        groups.setdefault(row["image_id"], []).append(row)
+    return groups
+
+
 def corners(people: Iterable[Annotation]) -> NDArray[np.float64]:
     """COCO boxes x, y, w, h -> (N,4) xyxy."""
     boxes = np.array([a["bbox"] for a in people], np.float64).reshape(-1, 4)
@@ -111,9 +124,8 @@ def predict(
 def read_detections(path: Path, data: CocoSet) -> dict[int, NDArray[Any]]:
     """A COCO results file of boxes -> (N,5) xyxy and score, by image id."""
     try:
-        rows = json.loads(path.read_bytes())
-        found = {i: [r for r in rows if r["image_id"] == i] for i in data.ids}
-        return {i: np.column_stack([corners(r), [float(x["score"]) for x in r]]) for i, r in found.items() if r}
+        found = _group(json.loads(path.read_bytes()))
+        return {i: np.column_stack([corners(found[i]), [float(r["score"]) for r in found[i]]]) for i in data.ids if i in found}
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise EvaluationError(f"boxes: expected 'gt', 'own' or a COCO results file with image_id, bbox, score; got {str(path)!r}: {e}") from None
 

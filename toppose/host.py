@@ -158,16 +158,13 @@ def _reader(card: ModelCard, decoder: str | None) -> tuple[Callable[[list[Single
 
 
 def _check_fit(session: Session, card: ModelCard) -> None:
-    """Raises CardError, saying both, when the network is not what its card says. One run on grey tells what the file's shapes leave open."""
-    w, h = card.input.size
-    if any(is_ not in (None, wanted) for is_, wanted in zip(session.shape[1:], (3, h, w), strict=True)):
-        raise CardError(f"card {card.name!r} says input {(3, h, w)} (channels, height, width); the network takes {session.shape[1:]}")
-    shapes = [o.shape for o in session.run(np.zeros((1, 3, h, w), np.float32))]
+    """Raises CardError, saying both, when the network is not what its card says."""
+    shapes = [o.shape for o in session.probe(card.name, card.input.size)]
     J, output = len(card.joints), card.output
     if isinstance(output, HeatmapOutput):
         fits, expected = len(shapes[0]) == 4 and shapes[0][1] == J, f"heatmaps (N, {J}, H, W)"
     elif isinstance(output, SimccOutput):
-        vectors = [(1, J, round(s * output.split)) for s in (w, h)]
+        vectors = [(1, J, round(s * output.split)) for s in card.input.size]
         fits, expected = list(shapes[:2]) == vectors, f"SimCC vectors {vectors}"
     else:
         fits, expected = len(shapes[0]) == 3 and shapes[0][1] == J and shapes[0][2] in (2, 3), f"coordinates (N, {J}, 2 or 3)"

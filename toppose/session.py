@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toppose.errors import DeviceError, ModelError, OptionError
+from toppose.errors import CardError, DeviceError, ModelError, OptionError
 
 try:
     import onnxruntime as ort
@@ -150,6 +150,15 @@ class Session:
             whole = np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)]) if missing else part
             parts.append([_single(o)[: len(part)] for o in self._call(whole)])
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+
+    def probe(self, card: str, size: tuple[int, int]) -> list[NDArray[Any]]:
+        """The outputs for one blank input of `size` (w, h), which tell what the file's shapes leave open.
+
+        CardError, saying both, when the input is not what the card of that name says."""
+        w, h = size
+        if any(is_ not in (None, wanted) for is_, wanted in zip(self.shape[1:], (3, h, w), strict=True)):
+            raise CardError(f"card {card!r} says input {(3, h, w)} (channels, height, width); the network takes {self.shape[1:]}")
+        return self.run(np.zeros((1, 3, h, w), np.float32))
 
     def _call(self, feed: NDArray[Any]) -> list[NDArray[Any]]:
         try:

@@ -54,10 +54,8 @@ class YoloDetector:
 
     def _check_fit(self) -> None:
         """Raises CardError, saying both, when the network is not what its card says."""
-        card, shape, (w, h) = self.card, self.session.shape, self.card.input.size
-        if any(is_ not in (None, wanted) for is_, wanted in zip(shape[1:], (3, h, w), strict=True)):
-            raise CardError(f"card {card.name!r} says input {(3, h, w)} (channels, height, width); the network takes {shape[1:]}")
-        shapes = [o.shape for o in self._ordered(self.session.run(np.zeros((1, 3, h, w), np.float32)))]
+        card = self.card
+        shapes = [o.shape for o in self._ordered(self.session.probe(card.name, card.input.size))]
         output, first = card.output, shapes[0]
         if isinstance(output, DetsOutput):
             fits, expected = len(shapes) >= 2 and len(first) == 3 and first[2] == 5 and shapes[1] == first[:2], "dets (B, K, 5) and labels (B, K)"
@@ -157,7 +155,7 @@ def card_from_metadata(path: Path, session: Session) -> ModelCard:
 
 
 def _describe_output(path: Path, session: Session, names: Any, size: geometry.Size) -> dict[str, Any]:
-    outputs = session.run(np.zeros((1, 3, size[1], size[0]), np.float32))
+    outputs = session.probe(path.name, size)
     shape = outputs[0].shape
     if len(outputs) != 1 or len(shape) != 3:
         got = [o.shape for o in outputs]

@@ -19,7 +19,7 @@ from data import People, load_people
 from networks import DetectNet
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from training import Average, Run, arguments, learning_rate, optimisers
+from training import Average, Run, arguments, learning_rate, optimisers, step
 
 MOST = 48  # people of one training image
 GREY = (114, 114, 114)
@@ -176,17 +176,10 @@ def main() -> None:
     print(f"{len(photos.images)} photographs to train on, {len(held.images)} held out, {done} images done")
     for pixels, rows, known, doubtful in loader:
         factor = learning_rate(done, a.images, warmup=300 * a.batch)
-        for opt in opts:
-            for group in opt.param_groups:
-                group["lr"] = a.lr * factor
         with torch.autocast(device.type, torch.bfloat16):
             levels = net(prepare(pixels))
         score_loss, box_loss = detection_loss(levels, DetectNet.strides, rows.to(device), known.to(device), doubtful.to(device))
-        for opt in opts:
-            opt.zero_grad(set_to_none=True)
-        (score_loss + 5 * box_loss).backward()
-        for opt in opts:
-            opt.step()
+        step(score_loss + 5 * box_loss, opts, a.lr * factor)
         average.update(net)
         done += len(pixels)
         running.append((float(score_loss.detach()), float(box_loss.detach())))

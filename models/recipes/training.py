@@ -86,6 +86,17 @@ def arguments(description: str, sample: str, amount: int, batch: int, lr: float)
     return p
 
 
+def step(loss: Tensor, opts: list[torch.optim.Optimizer], lr: float) -> None:
+    """One step of every optimiser down the gradient of `loss`, all at one learning rate."""
+    for opt in opts:
+        opt.zero_grad(set_to_none=True)
+        for group in opt.param_groups:
+            group["lr"] = lr
+    loss.backward()
+    for opt in opts:
+        opt.step()
+
+
 class Average:
     """Exponential moving average of weights and statistics."""
 
