@@ -93,7 +93,7 @@ def main() -> None:
     p.add_argument("task", choices=("pose", "detector"))
     p.add_argument("checkpoint", type=Path)
     p.add_argument("out", type=Path, help="NAME.onnx; the card NAME.json is written beside it")
-    p.add_argument("--size", type=int, default=320, help="the detector's default size")
+    p.add_argument("--size", type=int, default=416, help="the detector's default size")
     p.add_argument("--threshold", type=float, default=0.45, help="the detector's default threshold")
     a = p.parse_args()
     torch.set_num_threads(1)

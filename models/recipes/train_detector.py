@@ -175,7 +175,7 @@ def main() -> None:
     running: list[tuple[float, float]] = []
     print(f"{len(photos.images)} photographs to train on, {len(held.images)} held out, {done} images done")
     for pixels, rows, known, doubtful in loader:
-        factor = learning_rate(done, a.images, warmup=300 * a.batch)
+        factor = learning_rate(done, a.images, warmup=300 * a.batch, decay=a.decay)
         with torch.autocast(device.type, torch.bfloat16):
             levels = net(prepare(pixels))
         score_loss, box_loss = detection_loss(levels, DetectNet.strides, rows.to(device), known.to(device), doubtful.to(device))

@@ -2,10 +2,13 @@
 
     python models/recipes/train_pose.py --data people.zip --run runs/pose --crops 1000000
 
-Stop it whenever you like: the same command goes on where the last checkpoint stands.
+--teacher NETWORK.onnx adds the heatmaps of a stronger network to the targets. Stop it whenever you like: the same command goes on where
+the last checkpoint stands.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import augment
 import cv2
@@ -13,6 +16,7 @@ import numpy as np
 import torch
 from data import FLIP, People, load_people
 from networks import CoordinateNet, HeatmapNet
+from teacher import Teacher
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from training import Average, Run, arguments, learning_rate, optimisers, step
@@ -24,33 +28,33 @@ STD = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
 
 
 class Crops(Dataset):
-    """Augmented crops: uint8 RGB (3,h,w), keypoints (17,2) in crop pixels, weights (17,)."""
+    """Augmented crops: uint8 RGB (3,h,w), keypoints (17,2) in crop pixels, weights (17,), and a teacher's heatmaps uint8 (17,h/4,w/4) or (0,)."""
 
-    def __init__(self, people: People, train: bool, first: int = 0, count: int | None = None) -> None:
-        self.people, self.train, self.first = people, train, first
+    def __init__(self, people: People, train: bool, first: int = 0, count: int | None = None, teacher: Teacher | None = None) -> None:
+        self.people, self.train, self.first, self.teacher = people, train, first, teacher
         self.count = len(people.image) if count is None else count
 
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         cv2.setNumThreads(0)
         rng = np.random.default_rng(self.first + index)
         people = self.people
         person = int(rng.integers(len(people.image))) if self.train else index
-        crop, keypoints, weights = self.cut(person, rng) if self.train else self.plain(person)
+        crop, keypoints, weights, maps = self.cut(person, rng) if self.train else self.plain(person)
         pixels = torch.from_numpy(np.ascontiguousarray(crop[:, :, ::-1].transpose(2, 0, 1)))
-        return pixels, torch.from_numpy(keypoints.astype(np.float32)), torch.from_numpy(weights.astype(np.float32))
+        return pixels, torch.from_numpy(keypoints.astype(np.float32)), torch.from_numpy(weights.astype(np.float32)), torch.from_numpy(maps)
 
-    def plain(self, person: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def plain(self, person: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         people = self.people
         region = augment.crop_region(people.boxes[person], SIZE[0] / SIZE[1])
         matrix = augment.crop_matrix(*region, 0.0, SIZE, False)
         crop = cv2.warpAffine(people.photo(people.image[person]), matrix, SIZE, flags=cv2.INTER_LINEAR)
         keypoints = people.keypoints[person] @ matrix[:, :2].T + matrix[:, 2]
-        return crop, keypoints, (people.scores[person] > 0.35).astype(np.float32)
+        return crop, keypoints, (people.scores[person] > 0.35).astype(np.float32), np.zeros(0, np.uint8)
 
-    def cut(self, person: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def cut(self, person: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         people = self.people
         keypoints, scores = people.keypoints[person], people.scores[person]
         weights = np.clip((scores - 0.15) / 0.35, 0, 1)
@@ -68,14 +72,25 @@ class Crops(Dataset):
         keypoints = keypoints @ matrix[:, :2].T + matrix[:, 2]
         if flip:
             keypoints, weights = keypoints[FLIP], weights[FLIP]
+        maps = np.zeros(0, np.uint8)
+        if self.teacher:
+            cells = (SIZE[0] // STRIDE, SIZE[1] // STRIDE)
+            maps = self.teacher.targets(person, people.boxes[person], matrix, FLIP if flip else None, cells, STRIDE)
         crop = augment.recolour(crop, rng)
+        if rng.random() < 0.25:
+            other = int(rng.integers(len(people.image)))
+            augment.neighbour(crop, people.photo(people.image[other]), people.boxes[other], rng)
         for _ in range(rng.integers(3) if rng.random() < 0.5 else 0):
             augment.occlude(crop, people.photo(int(rng.integers(len(people.sizes)))), rng)
         if rng.random() < 0.15:
             x1, y1, x2, y2 = augment.cut_frame(crop, rng)
             x, y = keypoints.T
             weights = weights * ((x >= x1) & (x < x2) & (y >= y1) & (y < y2))
-        return augment.degrade(crop, rng), keypoints, weights
+            x1, y1, x2, y2 = np.rint(np.array([x1, y1, x2, y2]) / STRIDE).astype(int)
+            kept = np.zeros_like(maps)
+            kept[..., y1:y2, x1:x2] = maps[..., y1:y2, x1:x2]
+            maps = kept
+        return augment.degrade(crop, rng), keypoints, weights, maps
 
 
 def gaussian_targets(keypoints: Tensor, weights: Tensor, sigma: float = 2.0) -> tuple[Tensor, Tensor]:
@@ -93,6 +108,11 @@ def heatmap_loss(maps: Tensor, keypoints: Tensor, weights: Tensor) -> Tensor:
     """Mean of squared differences; joints of weight 0 take no part."""
     targets, weights = gaussian_targets(keypoints, weights)
     return ((maps - targets) ** 2).mean((2, 3)).mul(weights).sum() / weights.sum().clamp(min=1)
+
+
+def teacher_loss(maps: Tensor, taught: Tensor) -> Tensor:
+    """Mean of squared differences to the teacher's maps (uint8), of every joint: the teacher also says where it sees none."""
+    return ((maps - taught.float() / 255) ** 2).mean()
 
 
 def coordinate_loss(points: Tensor, keypoints: Tensor, weights: Tensor) -> Tensor:
@@ -117,7 +137,7 @@ def decode(out: Tensor) -> Tensor:
 def validate(net: nn.Module, people: People, prepare) -> dict[str, float]:
     """Median error in crop pixels, and the share of joints within 5 % of the crop's height of their label."""
     errors = []
-    for pixels, keypoints, weights in DataLoader(Crops(people, train=False), 64):
+    for pixels, keypoints, weights, _ in DataLoader(Crops(people, train=False), 64):
         distance = (decode(net(prepare(pixels)).float()).cpu() - keypoints).norm(dim=-1)
         errors.append(distance[weights > 0])
     error = torch.cat(errors)
@@ -127,7 +147,10 @@ def validate(net: nn.Module, people: People, prepare) -> dict[str, float]:
 def main() -> None:
     p = arguments(__doc__, "crops", 1_000_000, batch=32, lr=2e-3)
     p.add_argument("--head", choices=("heatmap", "coordinates"), default="heatmap")
+    p.add_argument("--teacher", type=Path, help="NAME.onnx of a heatmap network with its card NAME.json beside it")
     a = p.parse_args()
+    if a.teacher and a.head != "heatmap":
+        p.error("--teacher teaches heatmaps: not with --head coordinates")
     if a.threads:
         torch.set_num_threads(a.threads)
     run, device = Run(a.run), torch.device(a.device)
@@ -135,6 +158,8 @@ def main() -> None:
     train, held = people.split()
     train = train.subset(((train.scores > 0.35).sum(1) >= 6) & (np.ptp(train.boxes[:, 1::2], axis=1) >= 24))
     held = held.subset((held.scores > 0.35).sum(1) >= 10)
+
+    teacher = Teacher(a.teacher, train, a.run.parent) if a.teacher else None
 
     net = HeatmapNet() if a.head == "heatmap" else CoordinateNet()
     loss_of = heatmap_loss if a.head == "heatmap" else coordinate_loss
@@ -147,15 +172,17 @@ def main() -> None:
     def prepare(pixels: Tensor) -> Tensor:
         return ((pixels.to(device).float() - mean) / std).contiguous(memory_format=torch.channels_last)
 
-    crops = Crops(train, train=True, first=done, count=a.crops - done)
+    crops = Crops(train, train=True, first=done, count=a.crops - done, teacher=teacher)
     loader = DataLoader(crops, a.batch, num_workers=a.workers, drop_last=True, prefetch_factor=4 if a.workers else None)
     running: list[float] = []
     print(f"{len(train.image)} people to train on, {len(held.image)} held out, {done} crops done")
-    for pixels, keypoints, weights in loader:
-        factor = learning_rate(done, a.crops, warmup=200 * a.batch)
+    for pixels, keypoints, weights, taught in loader:
+        factor = learning_rate(done, a.crops, warmup=200 * a.batch, decay=a.decay)
         with torch.autocast(device.type, torch.bfloat16):
             out = net(prepare(pixels))
         loss = loss_of(out.float(), keypoints.to(device), weights.to(device))
+        if teacher:
+            loss = (loss + teacher_loss(out.float(), taught.to(device))) / 2
         step(loss * 1000, opts, a.lr * factor)
         average.update(net)
         done += len(pixels)

@@ -60,7 +60,7 @@ def optimisers(net: nn.Module, name: str, lr: float, weight_decay: float) -> lis
     return [Muon(kernels, lr, weight_decay=weight_decay), torch.optim.AdamW(others, lr, weight_decay=0.0)]
 
 
-def learning_rate(done: int, total: int, warmup: int, decay: float = 0.3) -> float:
+def learning_rate(done: int, total: int, warmup: int, decay: float) -> float:
     """Factor after `done` samples: a linear warm-up, a plateau, and a linear way down over the last `decay` of them.
 
     The plateau lets a training be prolonged: raise the total before the way down starts, or go on from the plateau's checkpoint."""
@@ -76,6 +76,7 @@ def arguments(description: str, sample: str, amount: int, batch: int, lr: float)
     p.add_argument(f"--{sample}", type=int, default=amount, help=f"how many {sample} the training sees (default {amount})")
     p.add_argument("--batch", type=int, default=batch)
     p.add_argument("--lr", type=float, default=lr)
+    p.add_argument("--decay", type=float, default=0.3, help="last share of the training over which the learning rate falls to nothing")
     p.add_argument("--weight-decay", type=float, default=0.02)
     p.add_argument("--optimiser", choices=("muon", "adamw"), default="muon")
     p.add_argument("--threads", type=int, help="threads of the training itself")
