@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,24 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 ROOT = Path(__file__).parents[1]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and (reason := no_gpu()):
+        pytest.skip(reason)
+
+
+@cache
+def no_gpu() -> str:
+    """Why no network runs on CUDA here, or "" where one does."""
+    from toppose import DeviceError
+    from toppose.session import Network
+
+    try:
+        Network(ROOT / "models" / "pose-n.onnx", "cuda")
+    except DeviceError as e:
+        return f"needs a GPU: {e}"
+    return ""
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -112,6 +113,9 @@ def test_info(capsys):
     facts = json.loads(capsys.readouterr().out)
     assert facts["providers"]["CPUExecutionProvider"] == ""
     assert facts["conflict"] == []
+    assert facts["nodes"] is None
+    assert main(["info", "--verbose"]) == 0
+    assert re.search(r"dark +all \d+ on CPUExecutionProvider|dark +.*CUDA", capsys.readouterr().out)
 
 
 def test_info_tells_of_two_onnxruntimes():
@@ -127,7 +131,11 @@ def test_bench(capsys, photo):
     assert figures["ratio"] == pytest.approx(figures["whole"] / figures["best"]["ms"])
     assert all(figures["stages"][stage] > 0 for stage in ("crop", "network", "decode"))
     assert main(["bench", "--people", "1", "--repeat", "1", "--device", "cpu"]) == 0
-    assert "ratio whole / bare" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "ratio whole / bare" in text
+    assert "engine 'device'" in text
+    assert main(["bench", "--people", "1", "--repeat", "1", "--device", "cpu", "--engine", "device"]) == 0
+    assert "engine 'host'" in capsys.readouterr().out
 
 
 def test_module_and_help():

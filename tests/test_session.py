@@ -9,7 +9,8 @@ from networks import constant_network, heatmap_network
 
 from toppose import DeviceError, ModelError, OptionError
 from toppose import session as room
-from toppose.session import Session, check_running, choose_providers, parse_device
+from toppose.providers import check_running, choose_providers, parse_device
+from toppose.session import Session
 
 CPU, CUDA, TRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 EVERYTHING = [TRT, CUDA, CPU]
@@ -99,7 +100,7 @@ def test_what_is_no_network(tmp_path):
 
 def test_an_input_of_the_wrong_shape_is_a_model_error(tmp_path):
     session = Session(heatmap_network(tmp_path / "net.onnx"), "cpu")
-    with pytest.raises(ModelError, match=r"failed on an input of shape \(1, 3, 10, 10\)"):
+    with pytest.raises(ModelError, match=r"failed on images \(1, 3, 10, 10\)"):
         session.run(np.zeros((1, 3, 10, 10), np.float32))
 
 

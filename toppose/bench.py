@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toppose.device import DeviceEngine
 from toppose.estimator import Estimator
 from toppose.geometry import Float
 from toppose.host import HostEngine, Stages
@@ -27,8 +28,8 @@ def measure(estimator: Estimator, image: Pixels | None, people: int, repeat: int
     engine = estimator.engine
     h, w = engine.card.input.size[::-1]
     blob = np.random.default_rng(0).standard_normal((people, 3, h, w)).astype(np.float32)
-    sizes = sorted({b for b in (*BATCHES, engine.batch_size) if b <= max(people, engine.batch_size)})
-    counts = sorted({1, engine.runs, *((2,) if (os.cpu_count() or 1) > 1 and (estimator.options.threads or 2) > 1 else ())})
+    sizes = sorted({b for b in (*BATCHES, engine.batches.size) if b <= max(people, engine.batches.size)})
+    counts = sorted({1, engine.batches.runs, *((2,) if (os.cpu_count() or 1) > 1 and (estimator.options.threads or 2) > 1 else ())})
     stages = {"crop": 0.0, "network": 0.0, "decode": 0.0}
     measured: list[Stages] = []
 
@@ -42,6 +43,8 @@ def measure(estimator: Estimator, image: Pixels | None, people: int, repeat: int
         "yardstick": _yardstick(),
         **{(size, runs): _bare(engine, blob, size, runs) for size in sizes for runs in counts},
     }
+    other = _other_engine(estimator)
+    cases["other"] = lambda: other([image], [boxes])
     detector = estimator.detector
     if isinstance(detector, YoloDetector):
         prepared, _ = detector.prepare([image], detector.shape_of(image))
@@ -58,7 +61,9 @@ def measure(estimator: Estimator, image: Pixels | None, people: int, repeat: int
         "provider": engine.session.providers[0],
         "threads": estimator.options.threads,
         "cores": os.cpu_count(),
-        "chosen": {"batch": engine.batch_size, "runs": engine.runs},
+        "engine": _name(engine),
+        "other_engine": {"engine": _name(other), "ms": times["other"], "ratio": times["other"] / times["whole"]},
+        "chosen": {"batch": engine.batches.size, "runs": engine.batches.runs},
         "whole": times["whole"],
         "stages": stages,
         "bare": [{"batch": b, "runs": r, "ms": ms, "persons_per_second": people / ms * 1e3} for (b, r), ms in bare.items()],
@@ -75,6 +80,7 @@ def describe(figures: dict[str, Any]) -> str:
     f, s, n = figures, figures["stages"], figures["people"]
     machine = f"{f['provider']}, threads {f['threads'] or 'default'}, {f['cores']} cores"
     chosen = f"batches of {f['chosen']['batch']}, {f['chosen']['runs']} side by side"
+    other = f["other_engine"]
     lines = [
         f"{n} people given, {f['image'][0]}x{f['image'][1]}, {f['networks']['pose']} on {machine}; medians in ms",
         "",
@@ -82,6 +88,7 @@ def describe(figures: dict[str, Any]) -> str:
         f"  {'network':24}{s['network']:9.2f}",
         f"  {'decode':24}{s['decode']:9.2f}",
         f"  {'whole call':24}{f['whole']:9.2f}   {f['persons_per_second']:.1f} persons/s, {chosen}",
+        f"  {'engine ' + repr(other['engine']):24}{other['ms']:9.2f}   {other['ratio']:.2f} times {f['engine']!r}",
         f"  {'bare network, best':24}{f['best']['ms']:9.2f}   batches of {f['best']['batch']}, {f['best']['runs']} side by side",
         f"  {'ratio whole / bare':24}{f['ratio']:9.2f}",
     ]
@@ -109,7 +116,18 @@ def spread_boxes(image: Pixels, people: int) -> Float:
     return np.stack([x - half, np.full(people, height * 0.25), x + half, np.full(people, height * 0.75)], 1)
 
 
-def _bare(engine: HostEngine, blob: NDArray[np.float32], size: int, runs: int) -> Callable[[], Any]:
+def _name(engine: HostEngine | DeviceEngine) -> str:
+    return "host" if isinstance(engine, HostEngine) else "device"
+
+
+def _other_engine(estimator: Estimator) -> HostEngine | DeviceEngine:
+    """The engine that the estimator does not use, on the same session."""
+    mine, o = estimator.engine, estimator.options
+    other = DeviceEngine if isinstance(mine, HostEngine) else HostEngine
+    return other(mine.session, mine.card, o.decoder, o.flip_test, mine.batches.size)
+
+
+def _bare(engine: HostEngine | DeviceEngine, blob: NDArray[np.float32], size: int, runs: int) -> Callable[[], Any]:
     parts = [blob[i : i + size] for i in range(0, len(blob), size)]
     if runs == 1:
         return lambda: [engine.session.run(part) for part in parts]

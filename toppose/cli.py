@@ -19,6 +19,7 @@ from toppose.errors import ImageError, OptionError, TopposeError
 from toppose.estimator import DETECTOR, POSE, Estimator
 from toppose.images import Pixels, read_image
 from toppose.poses import Poses
+from toppose.providers import Precision
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".ppm", ".pgm"}
 GROUP = 8  # images that share batches, and are in memory at once
@@ -77,7 +78,8 @@ def _parser() -> argparse.ArgumentParser:
         "info",
         help="what runs on this machine, and why the rest does not",
         description="Says which ONNX Runtime is installed, which of its providers really start and why others do not, which CUDA libraries "
-        "are found, and which networks ship.",
+        "are found, and which networks ship. With --verbose also where every node of the shipped networks and graphs runs: those that fell back to "
+        "the CPU by name.",
     )
     info.add_argument("--json", action="store_true", help="print JSON instead of a text")
     info.set_defaults(command=_info)
@@ -86,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         "bench",
         help="time every stage against the bare networks",
         description="Times every stage of a call with N given people, the bare networks on the same batches, and their ratio, all in one run; "
-        "and the persons per second of every batch size and number of runs side by side.",
+        "the other engine on the same people; and the persons per second of every batch size and number of runs side by side.",
     )
     bench.add_argument("source", nargs="?", help="a photograph (default: the shipped networks on a made-up 1920x1080 picture)")
     bench.add_argument("--people", type=_positive, default=8, metavar="N", help="given people (default 8)")
@@ -123,6 +125,8 @@ def _add_estimator(p: argparse.ArgumentParser) -> None:
     p.add_argument("--threads", type=_positive, metavar="N", help="threads of ONNX Runtime and OpenCV (default: theirs)")
     p.add_argument("--decoder", choices=get_args(DecoderName), help="another heatmap decoder than the network's own")
     p.add_argument("--flip-test", action="store_true", help="look at the mirror image too, for twice the time")
+    p.add_argument("--engine", choices=("auto", "host", "device"), default="auto", help="where crops are cut and maps decoded (default: on a GPU)")
+    p.add_argument("--precision", choices=get_args(Precision), default="fp32", help="TensorRT's (default fp32)")
 
 
 def _unit(text: str) -> float:
@@ -147,7 +151,7 @@ _positive.__name__ = "whole number from 1"
 
 def make_estimator(args: argparse.Namespace) -> Estimator:
     """The estimator that the options ask for."""
-    names = ("detection_threshold", "max_people", "batch_size", "runs", "threads", "decoder", "flip_test")
+    names = ("detection_threshold", "max_people", "batch_size", "runs", "threads", "decoder", "flip_test", "engine", "precision")
     return Estimator(args.detector, args.pose, args.device, **{n: getattr(args, n) for n in names})
 
 
@@ -239,7 +243,7 @@ def _write(path: Path, data: bytes) -> None:
 def _info(args: argparse.Namespace) -> int:
     from toppose.info import collect, describe
 
-    facts = collect()
+    facts = collect(args.verbose)
     print(json.dumps(facts, indent=1) if args.json else describe(facts))
     return 0
 

@@ -11,6 +11,7 @@ from toppose.boxes import check_boxes
 from toppose.errors import BoxError, DetectorError, TopposeError
 from toppose.geometry import Float
 from toppose.images import Pixels
+from toppose.yolo import YoloDetector
 
 # images (list of (H,W,3) uint8 BGR) -> for each one (N,4) xyxy, or (N,5) with a score, in its pixels
 Detector: TypeAlias = Callable[[Sequence[Pixels]], Sequence[Any]]
@@ -20,7 +21,8 @@ def detect(detector: Detector, images: Sequence[Pixels], max_people: int | None)
     """Boxes (N,4) and scores (N,) of every image, best first, at most `max_people`. What are not boxes is a DetectorError."""
     name = getattr(detector, "__name__", type(detector).__name__)
     try:
-        found = detector([_read_only(image) for image in images])
+        # ours finds what is on its device already; others' get views that they cannot write on
+        found = detector(images if isinstance(detector, YoloDetector) else [_read_only(image) for image in images])
     except TopposeError:
         raise
     except Exception as e:

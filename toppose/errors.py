@@ -10,6 +10,7 @@ TopposeError
 ├── EvaluationError (ValueError)  a data set that cannot be evaluated on
 ├── DetectorError (RuntimeError)  a detector that returned what are not boxes
 ├── DeviceError (RuntimeError)    a device that was asked for and does not really run
+│   └── OutOfMemory (MemoryError) its memory is full even for one person
 └── MissingDependency (ImportError)  an extra that is not installed
 """
 
@@ -54,6 +55,10 @@ class DetectorError(TopposeError, RuntimeError):
 
 class DeviceError(TopposeError, RuntimeError):
     """A device that was asked for and does not really run."""
+
+
+class OutOfMemory(DeviceError, MemoryError):
+    """The device has no room left. A batch that does not fit is halved first; this is raised when one row alone does not."""
 
 
 class MissingDependency(TopposeError, ImportError):

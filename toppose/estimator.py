@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import cv2
 import numpy as np
@@ -17,11 +17,13 @@ from toppose.boxes import check_box_list, check_boxes
 from toppose.card import ModelCard, explain
 from toppose.decode import DecoderName
 from toppose.detector import Detector, detect
+from toppose.device import DeviceEngine
 from toppose.errors import CardError, OptionError
 from toppose.host import HostEngine
 from toppose.images import Color, ImageLike, read_image, read_images
 from toppose.poses import Poses
-from toppose.session import Session, parse_device
+from toppose.providers import Precision, parse_device
+from toppose.session import Session
 from toppose.skeleton import Skeleton
 from toppose.yolo import YoloDetector, card_from_metadata
 
@@ -35,7 +37,9 @@ class Options(BaseModel):
     detection_threshold: least score of a person's box (default: the detector card's, else 0.25). nms_iou: overlap from which the lesser
     of two boxes goes. max_people: at most so many an image, best first. batch_size: persons a network call; runs: calls side by side
     (both by measurement). flip_test: look at the mirror image too, for twice the time. decoder: another than the card's. color: order
-    of array images. threads: for ONNX Runtime and, in the whole process, OpenCV; by default both are left alone."""
+    of array images. threads: for ONNX Runtime and, in the whole process, OpenCV; by default both are left alone. engine: where
+    crops are cut and maps decoded, on the "host" or on the "device" (default: on the device where that is a GPU). precision: "fp16" for
+    TensorRT to compute in half precision."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -48,6 +52,8 @@ class Options(BaseModel):
     decoder: DecoderName | None = None
     color: Color = "bgr"
     threads: int | None = Field(None, ge=1, le=1024)
+    engine: Literal["auto", "host", "device"] = "auto"
+    precision: Precision = "fp32"
 
     def __init__(self, **options: Any) -> None:
         try:
@@ -85,7 +91,9 @@ class Estimator:
         if card is None:
             raise CardError(f"pose: expected a card {path.with_suffix('.json').name!r} beside {str(path)!r}; toppose.ModelCard describes its fields")
         o = self.options
-        self.engine = HostEngine(Session(path, device, o.threads), card, o.decoder, o.flip_test, o.batch_size, o.runs)
+        session = Session(path, device, o.threads, o.precision, capture=o.engine != "host")
+        engine = DeviceEngine if o.engine == "device" or (o.engine == "auto" and not session.on_cpu) else HostEngine
+        self.engine: HostEngine | DeviceEngine = engine(session, card, o.decoder, o.flip_test, o.batch_size, o.runs)
         self.detector = make_detector(detector, device, o)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -96,6 +104,12 @@ class Estimator:
         detector = getattr(self.detector, "card", None)
         name = detector.name if detector else getattr(self.detector, "__name__", self.detector)
         return f"Estimator(detector={name!r}, pose={self.engine.card.name!r}, running on {self.engine.session.providers[0]})"
+
+    def warmup(self) -> None:
+        """Runs detector and pose network once at every batch size that they will use, so that no later call has to prepare anything."""
+        self.engine.warmup()
+        if isinstance(self.detector, YoloDetector):
+            self.detector.warmup()
 
     @property
     def skeleton(self) -> Skeleton:
@@ -121,7 +135,7 @@ class Estimator:
         image: a path, encoded bytes, a PIL image or a uint8/uint16 array. boxes: (N,4) xyxy in pixels, or (N,5) with scores; for a
         list of images a list of such arrays; thresholds and max_people do not touch them. Without boxes the detector looks for people."""
         several = isinstance(image, (list, tuple))
-        images = read_images(image, self.options.color, "images") if several else [read_image(image, self.options.color)]
+        images = self.engine.frames(read_images(image, self.options.color, "images") if several else [read_image(image, self.options.color)])
         if boxes is not None:
             people = check_box_list(boxes, len(images)) if several else [check_boxes(boxes)]
         elif self.detector is None:
@@ -146,9 +160,10 @@ def make_detector(detector: Any, device: str, options: Options) -> Detector | No
 
         return UltralyticsDetector(Path(detector), _threshold(options), options.nms_iou, device, options.batch_size)
     path, card = zoo.find(detector, "detect", "detector")
-    session = Session(path, device, options.threads)
+    session = Session(path, device, options.threads, options.precision, capture=options.engine != "host")
     card = card or card_from_metadata(path, session)
-    return YoloDetector(session, card, _threshold(options, card.threshold), options.nms_iou, options.batch_size)
+    on_device = options.engine == "device" or (options.engine == "auto" and not session.on_cpu)
+    return YoloDetector(session, card, _threshold(options, card.threshold), options.nms_iou, options.batch_size, on_device)
 
 
 def _threshold(options: Options, own: float | None = None) -> float:

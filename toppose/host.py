@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toppose import decode, geometry
+from toppose.batching import Batches
 from toppose.card import CoordinateOutput, HeatmapOutput, ModelCard, SimccOutput
 from toppose.crop import crop_into, normalise
 from toppose.errors import CardError, ModelError, OptionError
@@ -53,32 +53,31 @@ class HostEngine:
         runs: int | None = None,
     ) -> None:
         self.session, self.card, self.flip_test = session, card, flip_test
-        self.batch_size, self.runs = _plan(session, batch_size, runs)
-        self.joints = len(card.joints)
-        self._decode, self._shift = _reader(card, decoder)
-        self._pool = ThreadPoolExecutor(self.runs, "toppose") if self.runs > 1 else None
-        _check_fit(session, card)
-        if flip_test and list(card.joints.flip) == list(range(self.joints)):
-            raise OptionError(
-                f"flip_test: skeleton {card.joints.name!r} has no left and right joints; name them left_... and right_... or give its flip"
-            )
+        self.batches = Batches(*_plan(session, batch_size, runs))
+        self._decode, self._shift = reader(card, decoder)
+        check_fit(session, card, flip_test)
+
+    @staticmethod
+    def frames(images: Sequence[Pixels]) -> Sequence[Pixels]:
+        """The images of one call as detector and engine take them: here, as they are."""
+        return images
+
+    def warmup(self) -> None:
+        """Runs one full batch, so that the first call is as fast as the others."""
+        w, h = self.card.input.size
+        self([np.zeros((h, w, 3), np.uint8)], [np.tile([0.0, 0.0, w, h], (self.batches.size, 1))])
 
     def __call__(self, images: Sequence[Pixels], boxes: Sequence[geometry.Float], stages: Stages | None = None) -> tuple[Single, Single]:
         index = np.repeat(np.arange(len(images)), [len(b) for b in boxes])
         everyone = np.concatenate([np.zeros((0, 4)), *boxes])
-        keypoints = np.empty((len(index), self.joints, 2), np.float32)
-        scores = np.empty((len(index), self.joints), np.float32)
+        keypoints = np.empty((len(index), len(self.card.joints), 2), np.float32)
+        scores = np.empty(keypoints.shape[:2], np.float32)
 
-        def work(first: int) -> None:
-            rows = slice(first, first + self.batch_size)
+        def work(first: int, last: int) -> None:
+            rows = slice(first, last)
             keypoints[rows], scores[rows] = self._batch(images, index[rows], everyone[rows], stages or Stages())
 
-        firsts = range(0, len(index), self.batch_size)
-        if self._pool is None or len(firsts) < 2:
-            for first in firsts:
-                work(first)
-        else:
-            list(self._pool.map(work, firsts))
+        self.batches(len(index), work)
         return keypoints, scores
 
     def _batch(self, images: Sequence[Pixels], index: NDArray[np.intp], boxes: geometry.Float, stages: Stages) -> tuple[Single, Single]:
@@ -93,27 +92,36 @@ class HostEngine:
             mirrored = self.session.run(np.ascontiguousarray(blob[..., ::-1])) if self.flip_test else None
         with stages.timed("decode"):
             if mirrored is not None:
-                outputs = self._average(outputs, mirrored)
+                outputs = average(self.card, outputs, mirrored, self._shift)
             points, scores = self._decode(outputs)
-            if not np.isfinite(scores).all():
-                raise ModelError(f"network {self.card.name!r} gave scores that are not finite numbers")
+            check_finite(self.card, scores)
             return geometry.transform(points, geometry.invert(matrices)).astype(np.float32), scores
 
-    def _average(self, outputs: list[Single], mirrored: list[Single]) -> list[Single]:
-        """The mean with what the network said of the mirrored crop, un-mirrored and with left and right joints exchanged."""
-        swap = np.array(self.card.joints.flip)
-        if isinstance(self.card.output, HeatmapOutput):
-            back = mirrored[0][:, swap, :, ::-1]
-            if self._shift:
-                back = np.concatenate([back[..., :1], back[..., :-1]], -1)
-            return [_mean(outputs[0], back)]
-        if isinstance(self.card.output, SimccOutput):
-            return [_mean(outputs[0], mirrored[0][:, swap, ::-1]), _mean(outputs[1], mirrored[1][:, swap])]
-        back = mirrored[0][:, swap].copy()
-        assert isinstance(self.card.output, CoordinateOutput)
-        width = self.card.input.size[0]
-        back[..., 0] = (width - 1) / (width if self.card.output.unit == "relative" else 1) - back[..., 0]
-        return [_mean(outputs[0], back)]
+
+def check_finite(card: ModelCard, scores: Single) -> None:
+    """Raises ModelError when a network gave what are no scores."""
+    if not np.isfinite(scores).all():
+        raise ModelError(f"network {card.name!r} gave scores that are not finite numbers")
+
+
+def mirrored_columns(width: int, shift: bool) -> NDArray[np.intp]:
+    """Where each column of an un-mirrored map comes from: the mirror image, and with `shift` its right neighbour."""
+    columns = np.arange(width)[::-1]
+    return np.concatenate([columns[:1], columns[:-1]]) if shift else columns
+
+
+def average(card: ModelCard, outputs: list[Single], mirrored: list[Single], shift: bool) -> list[Single]:
+    """The mean with what the network said of the mirrored crop, un-mirrored and with left and right joints exchanged."""
+    swap = np.array(card.joints.flip)
+    if isinstance(card.output, HeatmapOutput):
+        return [_mean(outputs[0], mirrored[0][:, swap][..., mirrored_columns(mirrored[0].shape[-1], shift)])]
+    if isinstance(card.output, SimccOutput):
+        return [_mean(outputs[0], mirrored[0][:, swap, ::-1]), _mean(outputs[1], mirrored[1][:, swap])]
+    back = mirrored[0][:, swap].copy()
+    assert isinstance(card.output, CoordinateOutput)
+    width = card.input.size[0]
+    back[..., 0] = (width - 1) / (width if card.output.unit == "relative" else 1) - back[..., 0]
+    return [_mean(outputs[0], back)]
 
 
 def _mean(a: Single, b: Single) -> Single:
@@ -131,7 +139,7 @@ def _plan(session: Session, batch_size: int | None, runs: int | None) -> tuple[i
     return size, runs or (max(1, cores // 2) if session.on_cpu else 1)
 
 
-def _reader(card: ModelCard, decoder: str | None) -> tuple[Callable[[list[Single]], decode.Decoded], bool]:
+def reader(card: ModelCard, decoder: str | None) -> tuple[Callable[[list[Single]], decode.Decoded], bool]:
     """The function from network outputs to coordinates in crop pixels, and whether a flip test shifts by one cell."""
     output, size, warp = card.output, card.input.size, card.input.warp
     if decoder is not None and not isinstance(output, HeatmapOutput):
@@ -157,8 +165,10 @@ def _reader(card: ModelCard, decoder: str | None) -> tuple[Callable[[list[Single
     return from_heatmaps, warp == "classic"
 
 
-def _check_fit(session: Session, card: ModelCard) -> None:
-    """Raises CardError, saying both, when the network is not what its card says."""
+def check_fit(session: Session, card: ModelCard, flip_test: bool) -> None:
+    """Raises CardError, saying both, when the network is not what its card says, and OptionError for a flip test without partners."""
+    if flip_test and list(card.joints.flip) == list(range(len(card.joints))):
+        raise OptionError(f"flip_test: skeleton {card.joints.name!r} has no left and right joints; name them left_... and right_... or give its flip")
     shapes = [o.shape for o in session.probe(card.name, card.input.size)]
     J, output = len(card.joints), card.output
     if isinstance(output, HeatmapOutput):

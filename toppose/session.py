@@ -1,85 +1,73 @@
-"""ONNX Runtime: which provider, is it really running, and batches through networks whose batch is fixed."""
+"""Networks in ONNX Runtime: loading, values that stay on a device, and batches through networks whose batch is fixed."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toppose.errors import CardError, DeviceError, ModelError, OptionError
-
-try:
-    import onnxruntime as ort
-
-    ort.InferenceSession  # noqa: B018  two half-overwritten builds import without it
-except (ImportError, AttributeError) as e:
-    from toppose.errors import MissingDependency
-
-    raise MissingDependency(
-        f"onnxruntime cannot be imported ({e}). Cure: pip uninstall -y onnxruntime onnxruntime-gpu; "
-        "pip install --force-reinstall onnxruntime-gpu (or onnxruntime where there is no NVIDIA GPU)"
-    ) from e
+from toppose.errors import CardError, DeviceError, ModelError, OutOfMemory
+from toppose.providers import Precision, Provider, capturing, check_running, choose_providers, ort, parse_device, preload
 
 log = logging.getLogger("toppose")
 
-Provider = tuple[str, dict[str, Any]]
-_DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64, "tensor(uint8)": np.uint8}
-_NEEDED = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+_DTYPES: dict[str, Any] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+    "tensor(int64)": np.int64,
+}
+_FULL = re.compile(r"out of memory|failed to allocate memory|bad_alloc|STATUS_ALLOC_FAILED", re.IGNORECASE)
 _told: set[str] = set()  # what `auto` has said
 _failed: set[str] = set()  # what did not start in this process, and `auto` need not try again
 
 
-def parse_device(device: str) -> tuple[str, int]:
-    """ "cuda:1" -> ("cuda", 1). OptionError for what is no device."""
-    kind, colon, index = str(device).partition(":")
-    if (colon and not index) or kind not in ("auto", "cpu", "cuda", "tensorrt") or (index and (not index.isdigit() or kind in ("auto", "cpu"))):
-        raise OptionError(f"device: expected 'auto', 'cpu', 'cuda', 'cuda:1' or 'tensorrt'; got {device!r}")
-    return kind, int(index or 0)
+Place = tuple[str, int]  # where values lie, as ONNX Runtime names it: ("cpu", 0) or ("cuda", index)
 
 
-def choose_providers(device: str, available: Sequence[str]) -> list[Provider]:
-    """The providers to ask for, best first. Pure: `available` is what this ONNX Runtime was built with.
+@dataclass(frozen=True)
+class Value:
+    """An array on a device. `keep` owns the memory; a view shares it under another shape or from another row on."""
 
-    A named device that was not compiled in raises DeviceError; `auto` takes CUDA where it was, and always ends with the CPU."""
-    kind, index = parse_device(device)
-    cpu: Provider = ("CPUExecutionProvider", {})
-    cuda: Provider = ("CUDAExecutionProvider", {"device_id": index})
-    if kind == "cpu":
-        return [cpu]
-    if kind == "auto":
-        return [cuda, cpu] if cuda[0] in available else [cpu]
-    if _NEEDED[kind] not in available:
-        raise DeviceError(
-            f"device {device!r}: this onnxruntime was built without {_NEEDED[kind]} (it has {', '.join(available)}). "
-            "Cure: pip uninstall -y onnxruntime; pip install --force-reinstall 'toppose[cuda]'"
-        )
-    return [(_NEEDED[kind], {"device_id": index}), cuda, cpu] if kind == "tensorrt" else [cuda, cpu]
+    keep: Any
+    address: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
+    @classmethod
+    def of(cls, value: Any, dtype: Any) -> Value:
+        return cls(value, value.data_ptr(), tuple(value.shape()), np.dtype(dtype))
 
-def check_running(device: str, running: Sequence[str]) -> None:
-    """Raises DeviceError when the provider that `device` stands for is not among those that really run."""
-    kind, _ = parse_device(device)
-    if kind in _NEEDED and _NEEDED[kind] not in running:
-        raise DeviceError(
-            f"device {device!r}: {_NEEDED[kind]} did not start, ONNX Runtime is on {', '.join(running)}. "
-            "Cause: the NVIDIA driver, CUDA 13 or cuDNN 9 is missing or not found. "
-            "Cure: install the driver, then pip install 'toppose[cuda]'; `toppose info` says what is found"
-        )
+    def view(self, *shape: int) -> Value:
+        return Value(self.keep, self.address, shape, self.dtype)
+
+    def rows(self, first: int, last: int) -> Value:
+        row = int(np.prod(self.shape[1:])) * self.dtype.itemsize
+        return Value(self.keep, self.address + first * row, (last - first, *self.shape[1:]), self.dtype)
+
+    def numpy(self) -> NDArray[Any]:
+        """A copy of the whole of it on the host."""
+        return np.array(self.keep.numpy())
 
 
-class Session:
-    """One network, loaded. `batch` is the fixed batch size of its input, or None; any number of threads may call `run`."""
+Feeds = dict[str, Value | NDArray[Any]]
 
-    def __init__(self, path: Path, device: str = "auto", threads: int | None = None) -> None:
+
+class Network:
+    """An ONNX file, loaded on a device; any number of threads may call `bound`."""
+
+    def __init__(self, path: Path, device: str = "auto", threads: int | None = None, precision: Precision = "fp32", capture: bool = False) -> None:
         self.path, self.threads = path, threads
         available = [p for p in ort.get_available_providers() if device != "auto" or p not in _failed]
-        providers = choose_providers(device, available)
+        providers = choose_providers(device, available, path, precision)
         options = ort.SessionOptions()
         options.log_severity_level = 4  # what matters is said by check_running, once and with the cure
         # a pool that goes on spinning after its run takes cores from the next network's run: detector and pose network take turns
@@ -87,29 +75,66 @@ class Session:
         if threads is not None:
             options.intra_op_num_threads = threads
             options.inter_op_num_threads = 1
-        self._session = self._create(options, providers, device)
+        self._session, self.captures = self._create(options, providers, device, capture and providers[0][0] == "CUDAExecutionProvider")
         self.providers: list[str] = self._session.get_providers()
         check_running(device, self.providers)
         _failed.update(p for p, _ in providers if p not in self.providers)
+        self.captures = self.captures and self.providers[0] == "CUDAExecutionProvider"
+        self.place: Place = ("cpu", 0) if self.on_cpu else ("cuda", parse_device(device)[1])
         if device == "auto" and self.providers[0] not in _told:
             _told.add(self.providers[0])
             missing = f" ({', '.join(sorted(_failed))} did not start; `toppose info` says why)" if _failed else ""
             log.info("device auto: running on %s%s", self.providers[0], missing)
-        if len(self._session.get_inputs()) != 1:
-            names = [i.name for i in self._session.get_inputs()]
-            raise ModelError(f"{str(path)!r}: expected a network with one input, got {names}")
-        entry = self._session.get_inputs()[0]
-        self.input = str(entry.name)
-        self.shape: list[int | None] = [d if isinstance(d, int) and d > 0 else None for d in entry.shape]
         self.outputs: dict[str, list[int | None]] = {
             o.name: [d if isinstance(d, int) and d > 0 else None for d in o.shape] for o in self._session.get_outputs()
         }
-        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-        if len(self.shape) != 4 or self.shape[1] not in (3, None) or entry.type not in _DTYPES:
-            raise ModelError(f"{str(path)!r}: expected an image input (B, 3, H, W), got {entry.name} {entry.type} {entry.shape}")
-        self._dtype = _DTYPES[entry.type]
+        self.types = {v.name: _DTYPES.get(v.type) for v in (*self._session.get_inputs(), *self._session.get_outputs())}
 
-    def _create(self, options: Any, providers: list[Provider], device: str) -> Any:
+    @property
+    def on_cpu(self) -> bool:
+        return self.providers[0] == "CPUExecutionProvider"
+
+    def bound(self, feeds: Feeds, results: Mapping[str, Value | None], graph: int | None = None) -> dict[str, Value]:
+        """Runs on values that stay where they are. Arrays of `feeds` go up; a result of None is allocated on the device.
+
+        graph: number of a CUDA graph, recorded at first and then replayed: the same feeds and results at every call."""
+        binding = self._session.io_binding()
+        kind, index = self.place
+        for name, feed in feeds.items():
+            if isinstance(feed, Value):
+                binding.bind_input(name, kind, index, feed.dtype, feed.shape, feed.address)
+            else:
+                binding.bind_cpu_input(name, np.ascontiguousarray(feed))
+        for name, value in results.items():
+            if value is None:
+                binding.bind_output(name, kind, index)
+            else:
+                binding.bind_output(name, kind, index, value.dtype, value.shape, value.address)
+        self._guarded(lambda: self._session.run_with_iobinding(binding, self._run_options(graph)), feeds)
+        got = binding.get_outputs()
+        return {name: Value.of(got[i], self.types[name]) if value is None else value for i, (name, value) in enumerate(results.items())}
+
+    def _run_options(self, graph: int | None = None) -> Any:
+        if not self.captures:
+            return None
+        options = ort.RunOptions()
+        options.add_run_config_entry("gpu_graph_id", str(-1 if graph is None else graph))  # -1: neither recorded nor replayed
+        return options
+
+    def _guarded(self, run: Callable[[], Any], feeds: Mapping[str, Any]) -> Any:
+        """No exception of ONNX Runtime's reaches the user bare."""
+        try:
+            return run()
+        except Exception as e:
+            message = (str(e).strip() or type(e).__name__).splitlines()[0]
+            shapes = ", ".join(f"{name} {f.shape}" for name, f in feeds.items())
+            if isinstance(e, MemoryError) or _FULL.search(str(e)):
+                cure = "Cure: a smaller batch_size, or free memory"
+                raise OutOfMemory(f"{str(self.path)!r}: no memory left on {self.providers[0]} for {shapes}. {cure}") from None
+            raise ModelError(f"{str(self.path)!r} failed on {shapes}: {message}") from None
+
+    def _create(self, options: Any, providers: list[Provider], device: str, capture: bool) -> tuple[Any, bool]:
+        """The session, and whether it captures CUDA graphs: a network with a node on the CPU cannot, and runs node by node."""
         if len(providers) > 1:
             preload()
         try:
@@ -119,27 +144,44 @@ class Session:
         try:
             if len(providers) > 1:
                 ort.set_default_logger_severity(4)  # else a CUDA that does not start prints a screenful; check_running says it in a sentence
-            return ort.InferenceSession(data if not _external(self.path) else str(self.path), options, providers=providers, enable_fallback=0)
+            source = data if not _external(self.path) else str(self.path)
+            if capture:
+                with contextlib.suppress(Exception):
+                    return ort.InferenceSession(source, options, providers=capturing(providers), enable_fallback=0), True
+            return ort.InferenceSession(source, options, providers=providers, enable_fallback=0), False
         except Exception as e:  # onnxruntime has no common base for its exceptions
             message = re.sub(r"^\S*\.cc:\d+ .*\) (?=[A-Z])", "", str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__)
-            if parse_device(device)[0] in _NEEDED and ("CUDA" in message or "TensorRT" in message or "Tensorrt" in message):
+            if parse_device(device)[0] in ("cuda", "tensorrt") and ("CUDA" in message or "TensorRT" in message or "Tensorrt" in message):
                 raise DeviceError(f"device {device!r}: {message.rstrip('.')}. `toppose info` says what is found") from None
             raise ModelError(f"{str(self.path)!r} ({len(data)} bytes): expected an ONNX network, but it cannot be loaded: {message}") from None
         finally:
             if len(providers) > 1:
                 ort.set_default_logger_severity(2)  # ONNX Runtime's own default
 
+
+class Session(Network):
+    """A network of images. `batch` is the fixed batch size of its input, or None; any number of threads may call `run`."""
+
+    def __init__(self, path: Path, device: str = "auto", threads: int | None = None, precision: Precision = "fp32", capture: bool = False) -> None:
+        super().__init__(path, device, threads, precision, capture)
+        if len(self._session.get_inputs()) != 1:
+            names = [i.name for i in self._session.get_inputs()]
+            raise ModelError(f"{str(path)!r}: expected a network with one input, got {names}")
+        entry = self._session.get_inputs()[0]
+        self.input = str(entry.name)
+        self.shape: list[int | None] = [d if isinstance(d, int) and d > 0 else None for d in entry.shape]
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        if len(self.shape) != 4 or self.shape[1] not in (3, None) or self.types[self.input] is None:
+            raise ModelError(f"{str(path)!r}: expected an image input (B, 3, H, W), got {entry.name} {entry.type} {entry.shape}")
+        self.dtype: np.dtype[Any] = np.dtype(self.types[self.input])
+
     @property
     def batch(self) -> int | None:
         return self.shape[0]
 
-    @property
-    def on_cpu(self) -> bool:
-        return self.providers[0] == "CPUExecutionProvider"
-
     def run(self, batch: NDArray[np.float32]) -> list[NDArray[Any]]:
         """(N,3,H,W) -> the outputs, each with N rows, floats as float32. A fixed batch is filled up and looped over."""
-        feed = batch.astype(self._dtype, copy=False)
+        feed = batch.astype(self.dtype, copy=False)
         size = self.batch
         if size is None or size == len(feed):
             return [_single(o) for o in self._call(feed)]
@@ -161,10 +203,8 @@ class Session:
         return self.run(np.zeros((1, 3, h, w), np.float32))
 
     def _call(self, feed: NDArray[Any]) -> list[NDArray[Any]]:
-        try:
-            outputs: list[NDArray[Any]] = self._session.run(None, {self.input: feed})
-        except Exception as e:
-            raise ModelError(f"{str(self.path)!r} failed on an input of shape {feed.shape}: {str(e).strip().splitlines()[0]}") from None
+        feeds = {self.input: feed}
+        outputs: list[NDArray[Any]] = self._guarded(lambda: self._session.run(None, feeds, self._run_options()), feeds)
         return outputs
 
 
@@ -175,13 +215,3 @@ def _single(output: NDArray[Any]) -> NDArray[Any]:
 def _external(path: Path) -> bool:
     """Whether big weights lie in a file of their own, which only a load by path finds."""
     return any(path.with_name(path.name + s).exists() for s in (".data", "_data"))
-
-
-def preload() -> None:
-    """Lets ONNX Runtime find CUDA libraries that pip installed. It prints what it misses; `check_running` says that better."""
-    if not hasattr(ort, "preload_dlls"):
-        return
-    import contextlib
-
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.suppress(Exception):
-        ort.preload_dlls()

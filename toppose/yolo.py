@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toppose import geometry
+from toppose.batching import Batches
 from toppose.boxes import nms
 from toppose.card import DetsOutput, ModelCard, YoloOutput
+from toppose.chain import Chain, Frames
 from toppose.crop import crop_into, normalise
 from toppose.errors import CardError, ModelError
 from toppose.images import Pixels
-from toppose.session import Session
+from toppose.session import Feeds, Session
 
 Single = NDArray[np.float32]
 _MOST = 3000  # candidates that go into suppression, best first
@@ -26,23 +29,37 @@ _MOST = 3000  # candidates that go into suppression, best first
 class YoloDetector:
     """Images -> person boxes, (N,5) float64 x1, y1, x2, y2, score in image pixels, best first, clipped to the image."""
 
-    def __init__(self, session: Session, card: ModelCard, threshold: float, nms_iou: float, batch_size: int | None = None) -> None:
+    def __init__(
+        self, session: Session, card: ModelCard, threshold: float, nms_iou: float, batch_size: int | None = None, on_device: bool = False
+    ) -> None:
         self.session, self.card, self.threshold, self.nms_iou = session, card, threshold, nms_iou
-        self.batch_size = batch_size or session.batch or 8
+        self.batches = Batches(batch_size or session.batch or 8)
         self.flexible = session.shape[2] is None and session.shape[3] is None
+        self.chain = Chain(session, card.input) if on_device else None
         self._check_fit()
 
     def __call__(self, images: Sequence[Pixels]) -> list[geometry.Float]:
         found: list[geometry.Float] = [np.zeros((0, 5))] * len(images)
+        if self.chain and not isinstance(images, Frames):
+            images = Frames(images)
+
+        def work(size: geometry.Size, indices: list[int], first: int, last: int) -> None:
+            for i, boxes in zip(indices[first:last], self._batch(images, indices[first:last], size), strict=True):
+                found[i] = boxes
+
         shapes: dict[geometry.Size, list[int]] = {}
         for i, image in enumerate(images):
             shapes.setdefault(self.shape_of(image), []).append(i)
         for size, indices in shapes.items():
-            for first in range(0, len(indices), self.batch_size):
-                part = indices[first : first + self.batch_size]
-                for i, boxes in zip(part, self._batch([images[i] for i in part], size), strict=True):
-                    found[i] = boxes
+            self.batches(len(indices), partial(work, size, indices))
         return found
+
+    def warmup(self) -> None:
+        """Looks once at a blank image of the network's own size, in every batch that images of it may come in."""
+        w, h = self.card.input.size
+        for count in self.chain.buckets(self.batches.size) if self.chain else [1]:
+            for _ in range(3 if self.chain else 1):
+                self([np.zeros((h, w, 3), np.uint8)] * count)
 
     def shape_of(self, image: Pixels) -> geometry.Size:
         """The letterbox (w, h): the card's, or for networks of free size the smallest rectangle of whole strides that holds the picture."""
@@ -67,34 +84,76 @@ class YoloDetector:
         if not fits:
             raise CardError(f"card {card.name!r} says a {output.kind} head, so {expected}; the network gives {shapes}")
 
+    def matrices(self, images: Sequence[Pixels], size: geometry.Size) -> geometry.Float:
+        """(B,2,3) from each image onto its letterbox of `size` (w, h)."""
+        return np.stack([geometry.letterbox_matrix((i.shape[1], i.shape[0]), size, self.card.input.centre) for i in images])
+
     def prepare(self, images: Sequence[Pixels], size: geometry.Size) -> tuple[Single, geometry.Float]:
         """The letterboxed batch (B,3,h,w), and the matrices (B,2,3) that made it."""
-        spec = self.card.input
-        matrices = np.stack([geometry.letterbox_matrix((i.shape[1], i.shape[0]), size, spec.centre) for i in images])
+        matrices = self.matrices(images, size)
         canvas = np.empty((len(images), size[1], size[0], 3), np.uint8)
-        crop_into(canvas, images, range(len(images)), matrices, spec.border)
-        return normalise(canvas, spec), matrices
+        crop_into(canvas, images, range(len(images)), matrices, self.card.input.border)
+        return normalise(canvas, self.card.input), matrices
 
-    def _batch(self, images: list[Pixels], size: geometry.Size) -> list[geometry.Float]:
-        blob, matrices = self.prepare(images, size)
-        outputs = self._ordered(self.session.run(blob))
-        return [self._read([o[i] for o in outputs], image, matrices[i]) for i, image in enumerate(images)]
+    def _batch(self, images: Sequence[Pixels], indices: list[int], size: geometry.Size) -> list[geometry.Float]:
+        part = [images[i] for i in indices]
+        if self.chain:
+            assert isinstance(images, Frames)
+            matrices = self.matrices(part, size)
+            with self.chain.lock:
+                candidates = self._on_device(self.chain, images, indices, matrices, size)
+        else:
+            blob, matrices = self.prepare(part, size)
+            outputs = self._ordered(self.session.run(blob))
+            candidates = [self._candidates([o[i] for o in outputs]) for i in range(len(part))]
+        return [self._finish(*c, image, matrix) for c, image, matrix in zip(candidates, part, matrices, strict=True)]
+
+    def _on_device(
+        self, chain: Chain, frames: Frames, indices: list[int], matrices: geometry.Float, size: geometry.Size
+    ) -> list[tuple[geometry.Float, geometry.Float]]:
+        """Boxes in letterbox pixels and scores of each image. Of a raw head only the boxes that are kept come down."""
+        bucket = chain.bucket(len(indices), self.batches.size)
+        outputs = chain.run(chain.cut(frames, np.array(indices), matrices, size, bucket), size)
+        if not _needs_nms(self.card):
+            arrays = self._ordered([o.numpy() for o in outputs])
+            return [read_head([a[i] for a in arrays], self._head, self.threshold) for i in range(len(indices))]
+        assert isinstance(self._head, YoloOutput)
+        feeds: Feeds = {
+            "predictions": outputs[0],
+            "person": np.array([self._head.person]),
+            "most": np.array([_MOST]),
+            "overlap": np.array([self.nms_iou], np.float32),
+            "threshold": np.array([self.threshold], np.float32),
+        }
+        found = chain.graphs.get("boxes").bound(feeds, {"boxes": None, "scores": None, "image": None})
+        boxes, scores, image = (found[k].numpy() for k in ("boxes", "scores", "image"))
+        return [(boxes[image == i].astype(np.float64), scores[image == i].astype(np.float64)) for i in range(len(indices))]
 
     def _ordered(self, outputs: list[NDArray[Any]]) -> list[NDArray[Any]]:
         """`dets` before `labels`, however the file lists them."""
         named = dict(zip(self.session.outputs, outputs, strict=True))
         return [named["dets"], named["labels"]] if {"dets", "labels"} <= set(named) else outputs
 
-    def _read(self, outputs: list[NDArray[Any]], image: Pixels, matrix: geometry.Float) -> geometry.Float:
-        """One image's outputs -> its persons."""
-        boxes, scores = read_head(outputs, self.card.output, self.threshold)  # type: ignore[arg-type]  # a detect card has no other
-        if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
-            raise ModelError(f"detector {self.card.name!r} gave boxes that are not finite numbers")
+    @property
+    def _head(self) -> YoloOutput | DetsOutput:
+        return self.card.output  # type: ignore[return-value]  # a detect card has no other
+
+    def _candidates(self, outputs: list[NDArray[Any]]) -> tuple[geometry.Float, geometry.Float]:
+        """One image's outputs -> its persons in letterbox pixels, the lesser of two that overlap gone."""
+        boxes, scores = read_head(outputs, self._head, self.threshold)
         order = np.argsort(-scores, kind="stable")[:_MOST]
         boxes, scores = boxes[order], scores[order]
         if _needs_nms(self.card):
             keep = nms(boxes, scores, self.nms_iou)
             boxes, scores = boxes[keep], scores[keep]
+        return boxes, scores
+
+    def _finish(self, boxes: geometry.Float, scores: geometry.Float, image: Pixels, matrix: geometry.Float) -> geometry.Float:
+        """Letterbox pixels -> image pixels, best first, clipped to the image."""
+        if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+            raise ModelError(f"detector {self.card.name!r} gave boxes that are not finite numbers")
+        order = np.argsort(-scores, kind="stable")
+        boxes, scores = boxes[order], scores[order]
         height, width = image.shape[:2]
         boxes = geometry.transform_boxes(boxes, geometry.invert(matrix)).clip(0, [width, height, width, height])
         real = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])

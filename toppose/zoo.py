@@ -52,6 +52,16 @@ def find(model: str | os.PathLike[str] | ModelCard, task: Task, name: str) -> tu
     return card.path, card
 
 
+def graph(name: str) -> Path:
+    """Where the small graph `name` of the device engine lies."""
+    return _SHIPPED / "graphs" / f"{name}.onnx"
+
+
+def graphs() -> list[Path]:
+    """All small graphs of the device engine."""
+    return sorted((_SHIPPED / "graphs").glob("*.onnx"))
+
+
 def _by_name(name: str, task: Task) -> ModelCard | None:
     path = _SHIPPED / f"{name}.json"
     if os.sep in name or not path.is_file():

@@ -1,0 +1,262 @@
+"""Builds the small ONNX graphs of the device engine: crops, decoders and boxes, so that only images go up and only results come down.
+
+    python models/recipes/graphs.py models/graphs
+
+Opset 17, whose operators all have CUDA kernels. No graph asks for a shape: what depends on one comes in as an input, since ONNX Runtime moves
+arithmetic on shapes to the CPU.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+TYPES = {
+    "float": TensorProto.FLOAT,
+    "double": TensorProto.DOUBLE,
+    "half": TensorProto.FLOAT16,
+    "int64": TensorProto.INT64,
+    "uint8": TensorProto.UINT8,
+}
+NEAR = [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1), (2, 0), (-2, 0), (0, 2), (0, -2)]
+Shape = tuple[str | int, ...]
+
+
+class Graph:
+    """Nodes under way to a model; calling it with an operator adds a node and gives the name of its output."""
+
+    def __init__(self, **inputs: tuple[str, Shape]) -> None:
+        self.inputs, self.nodes, self.constants = inputs, [], []
+
+    def __call__(self, op: str, *inputs: str, **attributes: Any) -> str:
+        out = f"{op.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, list(inputs), [out], **attributes))
+        return out
+
+    def constant(self, value: Any, dtype: Any = np.float32) -> str:
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.array(value, dtype), name))
+        return name
+
+    def cast(self, x: str, to: str) -> str:
+        return self("Cast", x, to=TYPES[to])
+
+    def save(self, path: Path, **outputs: tuple[str, str, Shape]) -> None:
+        """outputs: name=(inner name, type, shape)."""
+        nodes = [*self.nodes, *(helper.make_node("Identity", [inner], [name]) for name, (inner, _, _) in outputs.items())]
+        ins = [helper.make_tensor_value_info(n, TYPES[t], s) for n, (t, s) in self.inputs.items()]
+        outs = [helper.make_tensor_value_info(n, TYPES[t], s) for n, (_, t, s) in outputs.items()]
+        used = {name for node in nodes for name in node.input}
+        graph = helper.make_graph(nodes, path.stem, ins, outs, [c for c in self.constants if c.name in used])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="toppose")
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save(model, path)
+
+
+def crop(folder: Path) -> None:
+    """images (B,H,W,3), matrices (N,2,3) from crop to image pixels, index (N) -> crops (N,3,h,w) = (pixel - mean) / std, bilinear.
+
+    The images lie under each other, a row of border between, as one picture that every person's grid samples: none is copied for a person.
+    mesh (h*w,3): (x, y, 1) of every crop pixel; extent (2,2): (W, H) and (W, B*(H+1)); grid [1,-1,w,2] and planes [3,-1,h,w] are shapes."""
+    g = Graph(
+        images=("uint8", ("B", "H", "W", 3)),
+        matrices=("float", ("N", 2, 3)),
+        index=("int64", ("N",)),
+        mesh=("float", ("P", 3)),
+        extent=("float", (2, 2)),
+        border=("float", (1,)),
+        mean=("float", (1, 3, 1, 1)),
+        std=("float", (1, 3, 1, 1)),
+        order=("int64", (3,)),
+        grid=("int64", (4,)),
+        planes=("int64", (4,)),
+    )
+    pixels = g("Sub", g.cast("images", "float"), "border")  # so that the zeros which sampling finds outside are border
+    padded = g("Pad", pixels, g.constant([0, 0, 0, 0, 0, 1, 0, 0], np.int64))
+    picture = g("Transpose", g("Reshape", padded, g.constant([1, -1, 0, 3], np.int64)), perm=[0, 3, 1, 2])  # (1,3,B*(H+1),W)
+    size, whole = (g("Gather", "extent", g.constant(i, np.int64), axis=0) for i in (0, 1))
+    points = g("MatMul", "mesh", g("Transpose", "matrices", perm=[0, 2, 1]))  # (N,P,2)
+    points = g("Min", g("Max", points, g.constant([-1.0, -1.0])), size)
+    down = g.constant([0.0, 1.0])
+    first = g("Mul", g("Unsqueeze", g.cast("index", "float"), g.constant([1, 2], np.int64)), g("Mul", g("Add", size, g.constant(1.0)), down))
+    points = g("Add", points, first)
+    points = g("Sub", g("Div", g("Add", g("Mul", points, g.constant(2.0)), g.constant(1.0)), whole), g.constant(1.0))
+    sampled = g("GridSample", picture, g("Reshape", points, "grid"), mode="bilinear", padding_mode="zeros", align_corners=0)
+    crops = g("Transpose", g("Reshape", sampled, "planes"), perm=[1, 0, 2, 3])
+    crops = g("Round", g("Gather", crops, "order", axis=1))  # whole grey levels, as the host's crops are and as networks were trained
+    crops = g("Sub", crops, g("Sub", "mean", "border"))
+    g.save(folder / "crop.onnx", crops=(g("Div", crops, "std"), "float", ("N", 3, "h", "w")))
+
+
+def placed(g: Graph, cells: str) -> str:
+    """Cells (N,J,2) double through matrices (N,2,3) double, as float."""
+    start, middle, end, axis = (g.constant([v], np.int64) for v in (0, 2, 3, 2))
+    linear, shift = g("Slice", "matrices", start, middle, axis), g("Slice", "matrices", middle, end, axis)
+    turned, moved = (g("Transpose", m, perm=[0, 2, 1]) for m in (linear, shift))
+    return g.cast(g("Add", g("MatMul", cells, turned), moved), "float")
+
+
+class Peaks:
+    """The maximum of every heatmap: column and row, float (N,J,1), and its value (N,J)."""
+
+    def __init__(self, g: Graph) -> None:
+        self.g, self.flat = g, g("Reshape", "heatmaps", g.constant([0, 0, -1], np.int64))
+        top = g("ArgMax", self.flat, axis=2, keepdims=1)
+        cell = g.cast(top, "float")
+        self.W, self.H = (g("Gather", "size", g.constant([i], np.int64), axis=0) for i in (0, 1))
+        self.y = g("Floor", g("Div", cell, self.W))
+        self.x = g("Sub", cell, g("Mul", self.y, self.W))
+        self.scores = g("Squeeze", g("GatherElements", self.flat, top, axis=2), g.constant([2], np.int64))
+
+    def cells(self) -> str:
+        return self.g.cast(self.g("Concat", self.x, self.y, axis=2), "double")
+
+    def near(self, maps: str, offsets: list[tuple[int, int]]) -> str:
+        """Values (N,J,K) of flat maps at the peak's neighbours, edges repeated."""
+        g, one, zero = self.g, self.g.constant(1.0), self.g.constant(0.0)
+        dx, dy = (g.constant([o[i] for o in offsets]) for i in (0, 1))
+        x = g("Min", g("Max", g("Add", self.x, dx), zero), g("Sub", self.W, one))
+        y = g("Min", g("Max", g("Add", self.y, dy), zero), g("Sub", self.H, one))
+        return g("GatherElements", maps, g.cast(g("Add", g("Mul", y, self.W), x), "int64"), axis=2)
+
+    def inside(self, margin: int) -> str:
+        """1 where 1 < x < W - margin and 1 < y < H - margin, else 0; double (N,J,1)."""
+        g, one, far = self.g, self.g.constant(1.0), self.g.constant(float(margin))
+        both = [g("And", g("Greater", v, one), g("Less", v, g("Sub", limit, far))) for v, limit in ((self.x, self.W), (self.y, self.H))]
+        return g.cast(g("And", *both), "double")
+
+
+def smooth(g: Graph, peaks: Peaks) -> str:
+    """Heatmaps times banded matrices from both sides, a separable blur with zeros outside; each map back to its old maximum, flat."""
+    blurred = g("MatMul", "blur_y", g("MatMul", "heatmaps", "blur_x"))
+    flat = g("Reshape", blurred, g.constant([0, 0, -1], np.int64))
+    old, new = (g("ReduceMax", m, axes=[2], keepdims=1) for m in (peaks.flat, flat))
+    some = g.cast(g("Greater", new, g.constant(0.0)), "float")
+    none = g("Sub", g.constant(1.0), some)
+    gain = g("Add", g("Div", g("Mul", old, some), g("Add", g("Mul", new, some), none)), none)
+    return g("Mul", flat, gain)
+
+
+def newton(g: Graph, dx: str, dy: str, dxx: str, dyy: str, dxy: str, eps: float) -> str:
+    """One step (N,J,2); none where the determinant is 0."""
+    dxx, dyy = (g("Add", d, g.constant(eps, np.float64)) for d in (dxx, dyy))
+    det = g("Sub", g("Mul", dxx, dyy), g("Mul", dxy, dxy))
+    flat = g.cast(g("Equal", det, g.constant(0.0, np.float64)), "double")
+    safe = g("Add", det, flat)
+    step = [g("Sub", g("Mul", dxy, b), g("Mul", c, a)) for a, b, c in ((dx, dy, dyy), (dy, dx, dxx))]
+    return g("Mul", g("Concat", *(g("Div", s, safe) for s in step), axis=2), g("Sub", g.constant(1.0, np.float64), flat))
+
+
+def heatmap_decoder(name: str, folder: Path) -> None:
+    """heatmaps (N,J,H,W), size (W, H), matrices (N,2,3) from cells to image pixels -> keypoints (N,J,2), scores (N,J). As toppose/decode.py."""
+    blurs = {"blur_y": ("float", ("H", "H")), "blur_x": ("float", ("W", "W"))} if "dark" in name else {}
+    g = Graph(heatmaps=("float", ("N", "J", "H", "W")), size=("float", (2,)), matrices=("double", ("N", 2, 3)), **blurs)
+    peaks = Peaks(g)
+    cells = peaks.cells()
+    if name == "quarter":
+        values = peaks.near(peaks.flat, NEAR[1:5])
+        right, left, down, up = split(g, values, 4)
+        shift = g("Concat", g("Sign", g("Sub", right, left)), g("Sign", g("Sub", down, up)), axis=2)
+        shift = g("Mul", g.cast(shift, "double"), g.constant(0.25, np.float64))
+        cells = g("Add", cells, g("Mul", shift, peaks.inside(1)))
+    elif "dark" in name:
+        cells = g("Add", cells, dark_step(g, peaks, udp=name == "udp-dark"))
+    g.save(folder / f"{name}.onnx", keypoints=(placed(g, cells), "float", ("N", "J", 2)), scores=(peaks.scores, "float", ("N", "J")))
+
+
+def split(g: Graph, values: str, parts: int) -> list[str]:
+    """(N,J,K) -> K times (N,J,1)."""
+    return [g("Gather", values, g.constant([i], np.int64), axis=2) for i in range(parts)]
+
+
+def dark_step(g: Graph, peaks: Peaks, udp: bool) -> str:
+    near = g.cast(peaks.near(smooth(g, peaks), NEAR), "double")
+    low, high = (1e-3, 50.0) if udp else (1e-10, np.inf)
+    near = g("Log", g("Min", g("Max", near, g.constant(low, np.float64)), g.constant(high, np.float64)))
+    c, right, left, down, up, se, ne, sw, nw, right2, left2, down2, up2 = split(g, near, len(NEAR))
+    half, quarter = g.constant(0.5, np.float64), g.constant(0.25, np.float64)
+    sub = lambda a, b: g("Sub", a, b)  # noqa: E731
+    dx, dy = g("Mul", sub(right, left), half), g("Mul", sub(down, up), half)
+    if udp:
+        dxx, dyy = (g("Add", sub(sub(a, c), c), b) for a, b in ((right, left), (down, up)))
+        dxy = g("Mul", g("Add", sub(sub(g("Add", sub(sub(se, right), down), g("Add", c, c)), left), up), nw), half)
+        return newton(g, dx, dy, dxx, dyy, dxy, float(np.finfo(np.float32).eps))
+    dxx, dyy = (g("Mul", g("Add", sub(sub(a, c), c), b), quarter) for a, b in ((right2, left2), (down2, up2)))
+    dxy = g("Mul", g("Add", sub(sub(se, ne), sw), nw), quarter)
+    return g("Mul", newton(g, dx, dy, dxx, dyy, dxy, 0.0), peaks.inside(2))
+
+
+def simcc(folder: Path) -> None:
+    """x_maps (N,J,w*split), y_maps (N,J,h*split), matrices (N,2,3) from crop to image pixels -> keypoints, scores.
+
+    mean: 1 for the mean of both peaks, 0 for the lesser."""
+    g = Graph(
+        x_maps=("float", ("N", "J", "X")),
+        y_maps=("float", ("N", "J", "Y")),
+        split=("double", (1,)),
+        mean=("float", (1,)),
+        matrices=("double", ("N", 2, 3)),
+    )
+    tops = [g("ArgMax", m, axis=2, keepdims=1) for m in ("x_maps", "y_maps")]
+    a, b = (g("Squeeze", g("GatherElements", m, t, axis=2), g.constant([2], np.int64)) for m, t in zip(("x_maps", "y_maps"), tops, strict=True))
+    cells = g("Div", g.cast(g("Concat", *tops, axis=2), "double"), "split")
+    middle = g("Mul", g("Mul", g("Add", a, b), g.constant(0.5)), "mean")
+    scores = g("Add", middle, g("Mul", g("Min", a, b), g("Sub", g.constant(1.0), "mean")))
+    g.save(folder / "simcc.onnx", keypoints=(placed(g, cells), "float", ("N", "J", 2)), scores=(scores, "float", ("N", "J")))
+
+
+def average(folder: Path) -> None:
+    """The mean of maps (N,J,H,W) and the mirrored crop's, whose joints are exchanged by `swap` (J) and columns taken from `columns` (W)."""
+    shape = ("N", "J", "H", "W")
+    g = Graph(maps=("float", shape), mirrored=("float", shape), swap=("int64", ("J",)), columns=("int64", ("W",)))
+    back = g("Gather", g("Gather", "mirrored", "swap", axis=1), "columns", axis=-1)
+    g.save(folder / "average.onnx", mean=(g("Mul", g("Add", "maps", back), g.constant(0.5)), "float", shape))
+
+
+def casts(folder: Path) -> None:
+    """Numbers (n) between float and half, for networks of half precision."""
+    for name, source, target in (("to-half", "float", "half"), ("to-single", "half", "float")):
+        g = Graph(x=(source, ("n",)))
+        g.save(folder / f"{name}.onnx", y=(g.cast("x", target), target, ("n",)))
+
+
+def boxes(folder: Path) -> None:
+    """predictions (B,4+classes,A), person (1) -> the boxes (K,4) xyxy that are rather a person than anything else, score above `threshold`
+    and survive suppression, with scores (K) and image (K)."""
+    g = Graph(
+        predictions=("float", ("B", "R", "A")), person=("int64", (1,)), most=("int64", (1,)), overlap=("float", (1,)), threshold=("float", (1,))
+    )  # fmt: skip
+    i64 = lambda *v: g.constant(v, np.int64)  # noqa: E731
+    centred = g("Transpose", g("Slice", "predictions", i64(0), i64(4), i64(1)), perm=[0, 2, 1])  # (B,A,4)
+    classes = g("Slice", "predictions", i64(4), i64(1 << 40), i64(1))
+    scores = g("Gather", classes, "person", axis=1)  # (B,1,A)
+    best = g("Not", g("Less", scores, g("ReduceMax", classes, axes=[1], keepdims=1)))
+    scores = g("Mul", scores, g.cast(best, "float"))
+    kept = g("NonMaxSuppression", centred, scores, "most", "overlap", "threshold", center_point_box=1)  # (K,3)
+    rows = g("GatherND", centred, g("Gather", kept, i64(0, 2), axis=1))
+    centre, half = g("Gather", rows, i64(0, 1), axis=1), g("Mul", g("Gather", rows, i64(2, 3), axis=1), g.constant(0.5))
+    corners = g("Concat", g("Sub", centre, half), g("Add", centre, half), axis=1)
+    image = g("Squeeze", g("Gather", kept, i64(0), axis=1), i64(1))
+    g.save(
+        folder / "boxes.onnx",
+        boxes=(corners, "float", ("K", 4)), scores=(g("GatherND", scores, kept), "float", ("K",)), image=(image, "int64", ("K",)),
+    )  # fmt: skip
+
+
+def main() -> None:
+    folder = Path(sys.argv[1] if len(sys.argv) == 2 else sys.exit(__doc__))
+    folder.mkdir(parents=True, exist_ok=True)
+    crop(folder)
+    for name in ("argmax", "quarter", "dark", "udp-dark"):
+        heatmap_decoder(name, folder)
+    for build in (simcc, average, casts, boxes):
+        build(folder)
+
+
+if __name__ == "__main__":
+    main()

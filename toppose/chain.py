@@ -1,0 +1,143 @@
+"""Images to a network's outputs without leaving its device: uploaded once, cut, normalised and run there. For people and letterboxes alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import groupby
+from threading import RLock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toppose import geometry, zoo
+from toppose.card import Input
+from toppose.errors import ModelError
+from toppose.images import Pixels
+from toppose.providers import ort
+from toppose.session import Network, Place, Session, Value
+
+_STACK = 8  # images of one size that are uploaded as one array
+
+
+class Frames(list[Pixels]):
+    """The images of one call; those of one size go to a device together, and each but once, for the detector and the pose network alike."""
+
+    def __init__(self, images: Sequence[Pixels]) -> None:
+        super().__init__(images)
+        self._rows: dict[Place, dict[int, tuple[Value, int]]] = {}
+
+    def on(self, place: Place) -> dict[int, tuple[Value, int]]:
+        """For each image the stack (B,H,W,3) on the device that it is in, and its row there."""
+        if place not in self._rows:
+            rows: dict[int, tuple[Value, int]] = {}
+            order = sorted(range(len(self)), key=lambda i: self[i].shape)
+            for _, same in groupby(order, key=lambda i: self[i].shape):
+                indices = list(same)
+                for first in range(0, len(indices), _STACK):
+                    part = indices[first : first + _STACK]
+                    stack = np.stack([self[i] for i in part]) if len(part) > 1 else np.ascontiguousarray(self[part[0]])[None]
+                    value = Value.of(ort.OrtValue.ortvalue_from_numpy(stack, *place), np.uint8)
+                    rows |= {i: (value, row) for row, i in enumerate(part)}
+            self._rows[place] = rows
+        return self._rows[place]
+
+
+class Graphs:
+    """The small networks of models/graphs on the device of `session`, loaded when they are first asked for."""
+
+    def __init__(self, session: Session) -> None:
+        kind, index = session.place
+        self._device, self._threads = ("cpu" if kind == "cpu" else f"{kind}:{index}"), session.threads
+        self.get = cache(self._load)
+
+    def _load(self, name: str) -> Network:
+        return Network(zoo.graph(name), self._device, self._threads)
+
+
+class Chain:
+    """One network behind the crop graph, both on one device.
+
+    Batches are filled up to buckets (1, 2, 4, ..., `batch_size`), so that the device meets few shapes, and what a bucket needs is allocated
+    once. Whoever calls must hold `lock` until the outputs are read: the next call writes over them."""
+
+    def __init__(self, session: Session, spec: Input) -> None:
+        if session.dtype not in (np.float32, np.float16):
+            raise ModelError(f"{str(session.path)!r}: expected a network of float or half for engine 'device', got {session.dtype}")
+        self.session, self.spec, self.graphs, self.lock = session, spec, Graphs(session), RLock()
+        self._crops: dict[tuple[int, geometry.Size], Value] = {}
+        self._meshes: dict[geometry.Size, Value] = {}
+        self._outputs: dict[tuple[int, geometry.Size, bool], dict[str, Value]] = {}
+
+    def bucket(self, count: int, largest: int) -> int:
+        """The batch that `count` rows are filled up to."""
+        return self.session.batch or min(max(largest, count), 1 << (count - 1).bit_length())
+
+    def buckets(self, largest: int) -> list[int]:
+        return sorted({self.bucket(n, largest) for n in range(1, largest + 1)})
+
+    def allocate(self, shape: tuple[int, ...], dtype: Any) -> Value:
+        return Value.of(ort.OrtValue.ortvalue_from_shape_and_type(list(shape), dtype, *self.session.place), dtype)
+
+    def cut(self, frames: Frames, index: NDArray[np.intp], matrices: geometry.Float, size: geometry.Size, bucket: int) -> Value:
+        """Crops (bucket,3,h,w) on the device: row n from frames[index[n]] by matrices[n] (2,3); rows beyond them repeat the last."""
+        w, h = size
+        key = bucket, size
+        if key not in self._crops:
+            self._crops[key] = self.allocate((bucket, 3, h, w), np.float32)
+        crops, back, on = self._crops[key], geometry.invert(matrices).astype(np.float32), frames.on(self.session.place)
+        filled = np.minimum(np.arange(bucket), len(index) - 1)
+        for _, run in groupby(range(bucket), key=lambda n: id(on[int(index[filled[n]])][0])):
+            rows = list(run)
+            stack = on[int(index[filled[rows[0]]])][0]
+            people = filled[rows]
+            _, height, width, _ = stack.shape
+            self.graphs.get("crop").bound(
+                {
+                    "images": stack,
+                    "matrices": back[people],
+                    "index": np.array([on[int(i)][1] for i in index[people]], np.int64),
+                    "mesh": self._mesh(size),
+                    "extent": np.array([[width, height], [width, stack.shape[0] * (height + 1)]], np.float32),
+                    "grid": np.array([1, -1, w, 2], np.int64),
+                    "planes": np.array([3, -1, h, w], np.int64),
+                    **self._look(),
+                },
+                {"crops": crops.rows(rows[0], rows[-1] + 1)},
+            )
+        return crops
+
+    def run(self, crops: Value, size: geometry.Size, mirror: bool = False) -> list[Value]:
+        """The outputs for crops, as float32, in buffers of their own for the mirrored ones."""
+        key = crops.shape[0], size, mirror
+        feed = crops
+        if self.session.dtype == np.float16:
+            flat = self.graphs.get("to-half").bound({"x": crops.view(int(np.prod(crops.shape)))}, {"y": None})["y"]
+            feed = flat.view(*crops.shape)
+        known = self._outputs.get(key)
+        # a CUDA graph is recorded once the buffers stand; a half network's input is new at every call
+        number = list(self._outputs).index(key) if known and feed is crops else None
+        outputs = self.session.bound({self.session.input: feed}, known or dict.fromkeys(self.session.outputs), number)
+        self._outputs[key] = outputs
+        return [self._single(v) for v in outputs.values()]
+
+    def _single(self, value: Value) -> Value:
+        if value.dtype != np.float16:
+            return value
+        return self.graphs.get("to-single").bound({"x": value.view(int(np.prod(value.shape)))}, {"y": None})["y"].view(*value.shape)
+
+    def _mesh(self, size: geometry.Size) -> Value:
+        if size not in self._meshes:
+            y, x = np.mgrid[: size[1], : size[0]].reshape(2, -1)
+            self._meshes[size] = self.up(np.stack([x, y, np.ones_like(x)], 1).astype(np.float32))
+        return self._meshes[size]
+
+    def up(self, array: NDArray[Any]) -> Value:
+        """A copy on the device."""
+        return Value.of(ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), *self.session.place), array.dtype)
+
+    def _look(self) -> dict[str, NDArray[Any]]:
+        mean, std = (np.array(v, np.float32).reshape(1, 3, 1, 1) for v in (self.spec.mean, self.spec.std))
+        order = np.array([2, 1, 0] if self.spec.color == "rgb" else [0, 1, 2], np.int64)
+        return {"border": np.array([self.spec.border], np.float32), "mean": mean, "std": std, "order": order}

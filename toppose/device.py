@@ -1,0 +1,132 @@
+"""The engine on a device: only uint8 images go up, only keypoints and scores come down. Runs on any provider, the CPU's too.
+
+The contract is that of `host.py`, and so are the results, to a tenth of a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from toppose import geometry
+from toppose.batching import Batches
+from toppose.card import CoordinateOutput, HeatmapOutput, ModelCard, SimccOutput
+from toppose.chain import Chain, Frames
+from toppose.errors import OptionError
+from toppose.host import Single, Stages, average, check_finite, check_fit, mirrored_columns, reader
+from toppose.images import Pixels
+from toppose.session import Feeds, Session, Value
+
+Decoded = tuple[Single, Single]
+
+
+class DeviceEngine:
+    """Keypoints for given boxes. Threads take turns."""
+
+    frames = staticmethod(Frames)
+
+    def __init__(
+        self,
+        session: Session,
+        card: ModelCard,
+        decoder: str | None = None,
+        flip_test: bool = False,
+        batch_size: int | None = None,
+        runs: int | None = None,
+    ) -> None:
+        if runs not in (None, 1):
+            raise OptionError(f"runs: engine 'device' runs one batch at a time; got {runs}")
+        self.session, self.card, self.flip_test = session, card, flip_test
+        self._host_decode, self._shift = reader(card, decoder)
+        check_fit(session, card, flip_test)
+        self.chain = Chain(session, card.input)
+        self.batches = Batches(batch_size or session.batch or (4 if session.on_cpu else 32))
+        self._decoder = decoder
+        self._blur = cache(self._band)
+
+    def warmup(self) -> None:
+        """Runs every bucket, so that nothing is tuned, allocated or recorded at a later call."""
+        w, h = self.card.input.size
+        image = np.zeros((h, w, 3), np.uint8)
+        for count in self.chain.buckets(self.batches.size):
+            for _ in range(3):  # allocates, records, replays
+                self([image], [np.tile([0.0, 0.0, w, h], (count, 1))])
+
+    def __call__(self, images: Sequence[Pixels], boxes: Sequence[geometry.Float], stages: Stages | None = None) -> Decoded:
+        frames = images if isinstance(images, Frames) else Frames(images)
+        index = np.repeat(np.arange(len(frames)), [len(b) for b in boxes])
+        everyone = np.concatenate([np.zeros((0, 4)), *boxes])
+        keypoints = np.empty((len(index), len(self.card.joints), 2), np.float32)
+        scores = np.empty(keypoints.shape[:2], np.float32)
+        # people of images that went up together stand side by side, so that each batch is cut in few runs
+        order = np.array(sorted(range(len(index)), key=lambda n: frames[index[n]].shape), np.intp)
+
+        def work(first: int, last: int) -> None:
+            rows = order[first:last]
+            with self.chain.lock:
+                keypoints[rows], scores[rows] = self._batch(frames, index[rows], everyone[rows], stages or Stages())
+
+        self.batches(len(index), work)
+        return keypoints, scores
+
+    def _batch(self, frames: Frames, index: NDArray[np.intp], boxes: geometry.Float, stages: Stages) -> Decoded:
+        spec, count = self.card.input, len(boxes)
+        size, bucket = spec.size, self.chain.bucket(count, self.batches.size)
+        matrices = geometry.crop_matrices(boxes, size, spec.padding, spec.warp)
+        with stages.timed("crop"):
+            crops = self.chain.cut(frames, index, matrices, size, bucket)
+        with stages.timed("network"):
+            outputs, mirrored = self.chain.run(crops, size), None
+        if self.flip_test:
+            with stages.timed("crop"):
+                crops = self.chain.cut(frames, index, geometry.compose(geometry.flip_matrix(size[0]), matrices), size, bucket)
+            with stages.timed("network"):
+                mirrored = self.chain.run(crops, size, mirror=True)
+        with stages.timed("decode"):
+            filled = matrices[np.minimum(np.arange(bucket), count - 1)]
+            keypoints, scores = (a[:count] for a in self._read(outputs, mirrored, geometry.invert(filled)))
+            check_finite(self.card, scores)
+        return keypoints, scores
+
+    def _read(self, outputs: list[Value], mirrored: list[Value] | None, back: geometry.Float) -> Decoded:
+        """Outputs of a bucket, with matrices `back` (bucket,2,3) from crop to image pixels -> keypoints and scores, on the host."""
+        output, spec = self.card.output, self.card.input
+        if isinstance(output, CoordinateOutput):  # as small as what is made of them
+            arrays = [v.numpy() for v in outputs]
+            arrays = average(self.card, arrays, [v.numpy() for v in mirrored], self._shift) if mirrored else arrays
+            points, scores = self._host_decode(arrays)
+            return geometry.transform(points, back).astype(np.float32), scores
+        if mirrored:
+            outputs = [self._average(a, b, axis) for axis, (a, b) in enumerate(zip(outputs, mirrored, strict=True))]
+        if isinstance(output, SimccOutput):
+            name = "simcc"
+            mean = np.array([output.score == "mean"], np.float32)
+            feeds: Feeds = {"x_maps": outputs[0], "y_maps": outputs[1], "split": np.array([output.split]), "mean": mean, "matrices": back}
+        else:
+            assert isinstance(output, HeatmapOutput)
+            name = self._decoder or output.decoder
+            H, W = outputs[0].shape[2:]
+            cells = geometry.invert(geometry.heatmap_matrix(spec.size, (W, H), spec.warp))
+            feeds = {"heatmaps": outputs[0], "size": np.array([W, H], np.float32), "matrices": geometry.compose(back, cells)}
+            if "dark" in name:
+                feeds |= {"blur_y": self._blur(H, output.blur), "blur_x": self._blur(W, output.blur)}
+        found = self.chain.graphs.get(name).bound(feeds, {"keypoints": None, "scores": None})
+        return found["keypoints"].numpy(), found["scores"].numpy()
+
+    def _average(self, maps: Value, mirrored: Value, axis: int) -> Value:
+        """The flip test's mean; a SimCC network's second output, of rows, is not mirrored."""
+        shape = maps.shape if len(maps.shape) == 4 else (*maps.shape[:2], 1, maps.shape[2])
+        columns = mirrored_columns(shape[-1], self._shift) if axis == 0 else np.arange(shape[-1])
+        feeds: Feeds = {"maps": maps.view(*shape), "mirrored": mirrored.view(*shape), "swap": np.array(self.card.joints.flip), "columns": columns}
+        return self.chain.graphs.get("average").bound(feeds, {"mean": None})["mean"].view(*maps.shape)
+
+    def _band(self, size: int, blur: int) -> Value:
+        """The matrix (size,size) that blurs along one axis as OpenCV's Gaussian of `blur` does, with zeros outside."""
+        kernel = cv2.getGaussianKernel(blur, 0, cv2.CV_32F)[:, 0] if blur > 1 else np.ones(1, np.float32)
+        band = np.zeros((size, size + 2 * (len(kernel) // 2)), np.float32)
+        for i in range(size):
+            band[i, i : i + len(kernel)] = kernel
+        return self.chain.up(band[:, len(kernel) // 2 :][:, :size])
