@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from time import perf_counter
+from contextlib import redirect_stdout
+from importlib import import_module
+from importlib.metadata import version
+from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
@@ -45,6 +49,8 @@ def measure(estimator: Estimator, image: Pixels | None, people: int, repeat: int
     }
     other = _other_engine(estimator)
     cases["other"] = lambda: other([image], [boxes])
+    if rtmlib := _rtmlib(engine, image, boxes):
+        cases["rtmlib"] = rtmlib
     detector = estimator.detector
     if isinstance(detector, YoloDetector):
         prepared, _ = detector.prepare([image], detector.shape_of(image))
@@ -63,6 +69,7 @@ def measure(estimator: Estimator, image: Pixels | None, people: int, repeat: int
         "cores": os.cpu_count(),
         "engine": _name(engine),
         "other_engine": {"engine": _name(other), "ms": times["other"], "ratio": times["other"] / times["whole"]},
+        "rtmlib": {"version": version("rtmlib"), "ms": times["rtmlib"], "ratio": times["rtmlib"] / times["whole"]} if rtmlib else None,
         "chosen": {"batch": engine.batches.size, "runs": engine.batches.runs},
         "whole": times["whole"],
         "stages": stages,
@@ -92,6 +99,9 @@ def describe(figures: dict[str, Any]) -> str:
         f"  {'bare network, best':24}{f['best']['ms']:9.2f}   batches of {f['best']['batch']}, {f['best']['runs']} side by side",
         f"  {'ratio whole / bare':24}{f['ratio']:9.2f}",
     ]
+    if r := f["rtmlib"]:
+        own = f"{n / r['ms'] * 1e3:.1f} persons/s, its own threads; {r['ratio']:.2f} times the whole call"
+        lines.append(f"  {'rtmlib ' + r['version']:24}{r['ms']:9.2f}   {own}")
     if d := f["detector"]:
         lines += [
             f"  {'detector, one image':24}{d['whole']:9.2f}   {f['networks']['detector']}",
@@ -127,6 +137,23 @@ def _other_engine(estimator: Estimator) -> HostEngine | DeviceEngine:
     return other(mine.session, mine.card, o.decoder, o.flip_test, mine.batches.size)
 
 
+def _rtmlib(engine: HostEngine | DeviceEngine, image: Pixels, boxes: Float) -> Callable[[], Any] | None:
+    """The same file, people and device by rtmlib, where it is installed and has a class for such a network."""
+    try:
+        rtmlib = import_module("rtmlib")
+    except ImportError:
+        return None
+    solution = {"simcc": "RTMPose", "heatmap": "ViTPose"}.get(engine.card.output.kind)
+    if not hasattr(rtmlib, str(solution)):
+        return None
+    spec, (kind, index) = engine.card.input, engine.session.place
+    with redirect_stdout(sys.stderr):  # it says what it loads
+        pose = getattr(rtmlib, str(solution))(
+            str(engine.session.path), spec.size, spec.mean, spec.std, backend="onnxruntime", device="cpu" if kind == "cpu" else f"cuda:{index}"
+        )
+    return lambda: pose(image, boxes.tolist())
+
+
 def _bare(engine: HostEngine | DeviceEngine, blob: NDArray[np.float32], size: int, runs: int) -> Callable[[], Any]:
     parts = [blob[i : i + size] for i in range(0, len(blob), size)]
     if runs == 1:
@@ -149,4 +176,6 @@ def _interleaved(cases: dict[Any, Callable[[], Any]], repeat: int) -> dict[Any, 
             run()
             if turn:  # the first round warms up
                 seconds[name].append(perf_counter() - start)
+            if name == "rtmlib":
+                sleep(0.2)  # its threads go on spinning for a while, and would take cores from whatever comes next
     return {name: float(np.median(s)) * 1e3 for name, s in seconds.items()}
