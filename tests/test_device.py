@@ -115,6 +115,13 @@ def test_raw_head_of_several_classes(tmp_path):
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 
+def test_a_result_does_not_depend_on_the_other_images(photo):
+    estimator = Estimator(device="cpu", engine="device")
+    alone = estimator(photo)
+    for keypoints in estimator([photo, photo, photo]):
+        np.testing.assert_allclose(keypoints, alone, atol=0.01)
+
+
 def test_an_image_goes_up_once(photo, monkeypatch):
     estimator = Estimator(device="cpu", engine="device")
     sizes = []
@@ -170,7 +177,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_that_is_said_once(tmp_path, spo
     small.limit = 5
     with caplog.at_level(logging.WARNING, "toppose"):
         np.testing.assert_array_equal(estimator(spots, boxes=boxes), expected)
-    assert [r.message for r in caplog.records] == ["no memory for a batch of 16: going on with batches of 8 or less"]
+    assert [r.message for r in caplog.records] == ["no memory for a batch of 16: going on with smaller ones"]
     assert estimator.engine.batches.size == 4
     small.limit = 0
     with pytest.raises(OutOfMemory, match=r"no memory left on CPUExecutionProvider for .*Cure: a smaller batch_size"):

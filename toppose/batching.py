@@ -22,24 +22,26 @@ class Batches:
         self._told = False
 
     def __call__(self, count: int, work: Callable[[int, int], None]) -> None:
-        size = self.size
-        spans = [(first, min(first + size, count)) for first in range(0, count, size)]
-        if self._pool is None or len(spans) < 2:
-            for first, last in spans:
-                self._fit(work, first, last)
+        if self._pool is None:
+            self._fit(work, 0, count)
         else:
-            list(self._pool.map(lambda span: self._fit(work, *span), spans))
+            size = self.size
+            list(self._pool.map(lambda first: self._fit(work, first, min(first + size, count)), range(0, count, size)))
 
     def _fit(self, work: Callable[[int, int], None], first: int, last: int) -> None:
-        try:
-            work(first, last)
-        except OutOfMemory:
-            if last - first < 2:
-                raise
-            half = (last - first + 1) // 2
-            self.size = min(self.size, half)
-            if not self._told:
-                self._told = True
-                log.warning("no memory for a batch of %d: going on with batches of %d or less", last - first, half)
-            for start in range(first, last, half):
-                self._fit(work, start, min(start + half, last))
+        """Does rows first...last-1 in batches of what is known to fit by then."""
+        while first < last:
+            size = min(self.size, last - first)
+            try:
+                work(first, first + size)
+                first += size
+            except OutOfMemory:
+                if size < 2:
+                    raise
+                self._halve(size)
+
+    def _halve(self, size: int) -> None:
+        self.size = min(self.size, (size + 1) // 2)
+        if not self._told:
+            self._told = True
+            log.warning("no memory for a batch of %d: going on with smaller ones", size)

@@ -18,30 +18,21 @@ from toppose.images import Pixels
 from toppose.providers import ort
 from toppose.session import Network, Place, Session, Value
 
-_STACK = 8  # images of one size that are uploaded as one array
-
 
 class Frames(list[Pixels]):
-    """The images of one call; those of one size go to a device together, and each but once, for the detector and the pose network alike."""
+    """The images of one call; each goes to a device but once, for the detector and the pose network alike."""
 
     def __init__(self, images: Sequence[Pixels]) -> None:
         super().__init__(images)
-        self._rows: dict[Place, dict[int, tuple[Value, int]]] = {}
+        self._up: dict[tuple[Place, int], Value] = {}
 
-    def on(self, place: Place) -> dict[int, tuple[Value, int]]:
-        """For each image the stack (B,H,W,3) on the device that it is in, and its row there."""
-        if place not in self._rows:
-            rows: dict[int, tuple[Value, int]] = {}
-            order = sorted(range(len(self)), key=lambda i: self[i].shape)
-            for _, same in groupby(order, key=lambda i: self[i].shape):
-                indices = list(same)
-                for first in range(0, len(indices), _STACK):
-                    part = indices[first : first + _STACK]
-                    stack = np.stack([self[i] for i in part]) if len(part) > 1 else np.ascontiguousarray(self[part[0]])[None]
-                    value = Value.of(ort.OrtValue.ortvalue_from_numpy(stack, *place), np.uint8)
-                    rows |= {i: (value, row) for row, i in enumerate(part)}
-            self._rows[place] = rows
-        return self._rows[place]
+    def on(self, place: Place, index: int) -> Value:
+        """Image `index` as (1,H,W,3) on the device."""
+        key = place, index
+        if key not in self._up:
+            image = np.ascontiguousarray(self[index])[None]
+            self._up[key] = Value.of(ort.OrtValue.ortvalue_from_numpy(image, *place), np.uint8)
+        return self._up[key]
 
 
 class Graphs:
@@ -86,20 +77,19 @@ class Chain:
         key = bucket, size
         if key not in self._crops:
             self._crops[key] = self.allocate((bucket, 3, h, w), np.float32)
-        crops, back, on = self._crops[key], geometry.invert(matrices).astype(np.float32), frames.on(self.session.place)
+        crops, back = self._crops[key], geometry.invert(matrices).astype(np.float32)
         filled = np.minimum(np.arange(bucket), len(index) - 1)
-        for _, run in groupby(range(bucket), key=lambda n: id(on[int(index[filled[n]])][0])):
+        for image, run in groupby(range(bucket), key=lambda n: int(index[filled[n]])):
             rows = list(run)
-            stack = on[int(index[filled[rows[0]]])][0]
-            people = filled[rows]
-            _, height, width, _ = stack.shape
+            frame = frames.on(self.session.place, image)
+            _, height, width, _ = frame.shape
             self.graphs.get("crop").bound(
                 {
-                    "images": stack,
-                    "matrices": back[people],
-                    "index": np.array([on[int(i)][1] for i in index[people]], np.int64),
+                    "images": frame,
+                    "matrices": back[filled[rows]],
+                    "index": np.zeros(len(rows), np.int64),
                     "mesh": self._mesh(size),
-                    "extent": np.array([[width, height], [width, stack.shape[0] * (height + 1)]], np.float32),
+                    "extent": np.array([[width, height], [width, height + 1]], np.float32),
                     "grid": np.array([1, -1, w, 2], np.int64),
                     "planes": np.array([3, -1, h, w], np.int64),
                     **self._look(),

@@ -61,11 +61,9 @@ class DeviceEngine:
         everyone = np.concatenate([np.zeros((0, 4)), *boxes])
         keypoints = np.empty((len(index), len(self.card.joints), 2), np.float32)
         scores = np.empty(keypoints.shape[:2], np.float32)
-        # people of images that went up together stand side by side, so that each batch is cut in few runs
-        order = np.array(sorted(range(len(index)), key=lambda n: frames[index[n]].shape), np.intp)
 
         def work(first: int, last: int) -> None:
-            rows = order[first:last]
+            rows = slice(first, last)
             with self.chain.lock:
                 keypoints[rows], scores[rows] = self._batch(frames, index[rows], everyone[rows], stages or Stages())
 
