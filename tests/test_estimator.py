@@ -157,7 +157,7 @@ def test_a_detector_sees_read_only_images(photo):
 
 
 def test_repr(estimator):
-    assert repr(estimator) == "Estimator(detector='person-n', pose='pose-n', running on CPUExecutionProvider)"
+    assert repr(estimator) == "Estimator(detector='person-n', pose='pose-n', engine='host', running on CPUExecutionProvider)"
 
 
 def test_pickle(estimator, photo):

@@ -12,7 +12,8 @@ import pytest
 
 from toppose import COCO17, EvaluationError, Poses
 from toppose.cli import main
-from toppose.evaluate import box_ap, evaluate, hard_cases, keypoint_ap, motion_blur, predict, read_coco, read_detections, torso_angle
+from toppose.coco import read_coco, read_detections
+from toppose.evaluate import box_ap, evaluate, hard_cases, keypoint_ap, motion_blur, predict, torso_angle
 
 pytest.importorskip("pycocotools", reason="needs pip install 'toppose[eval]'")
 # a person 100 px wide and 200 high, upright: joints by name at made-up places
@@ -84,7 +85,7 @@ def test_only_some_count(archive):
     assert keypoint_ap(data, poses, lambda a: a["image_id"] == 2)["AP"] == 0
     assert keypoint_ap(data, poses)["AR"] == pytest.approx(0.5)
     nobody = keypoint_ap(data, poses, lambda a: False)
-    assert np.isnan(nobody["AP"])
+    assert nobody["AP"] is None
     assert nobody["people"] == 0
 
 
@@ -138,6 +139,11 @@ def test_boxes_of_a_file(archive, tmp_path):
 
     assert predict(Seen(), data, boxes) == {1: 0, 2: 1}
     assert predict(Seen(), data) == {1: 2, 2: 2}
+    path.write_text(json.dumps([{"image_id": 2, "category_id": 18, "bbox": [1, 2, 3, 4], "score": 0.5}]))
+    assert read_detections(path, data) == {}
+    path.write_text(json.dumps([{"image_id": 9, "bbox": [1, 2, 3, 4], "score": 0.5}]))
+    with pytest.raises(EvaluationError, match=r"boxes of images that are not in the data: \[9\]"):
+        read_detections(path, data)
     path.write_text("[{}]")
     with pytest.raises(EvaluationError, match=r"boxes: expected 'gt', 'own' or a COCO results file"):
         evaluate(Seen(), data, str(path))
@@ -154,6 +160,53 @@ def test_what_is_no_data(tmp_path, content):
         pass
     with pytest.raises(EvaluationError, match="found none"):
         read_coco(tmp_path / "empty.zip")
+
+
+@pytest.mark.parametrize(
+    ("where", "change", "message"),
+    [
+        ("annotations", {"bbox": [1, 2, 3]}, r"annotations\.0\.bbox\.3"),
+        ("annotations", {"bbox": [1, 2, 0, 5]}, r"annotations\.0\.bbox\.2.*greater than 0"),
+        ("annotations", {"keypoints": None}, r"annotations\.0\.keypoints"),
+        ("annotations", {"area": None}, r"annotations\.0\.area"),
+        ("annotations", {"image_id": 99}, "annotation 1 of .* is of image 99, which is not in it"),
+        ("annotations", {"id": 2}, r"annotations of .* have ids that occur twice: \[2\]"),
+        ("images", {"file_name": None}, r"images\.0\.file_name"),
+        ("images", {"id": 2}, r"images of .* have ids that occur twice: \[2\]"),
+        ("categories", {"id": "x"}, r"categories\.0\.id"),
+    ],
+)
+def test_what_is_wrong_in_data_is_named(archive, tmp_path, where, change, message):
+    with zipfile.ZipFile(archive) as files:
+        coco = json.loads(files.read("set/annotations.json"))
+    coco[where][0].update(change)
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(coco))
+    with pytest.raises(EvaluationError, match=message):
+        read_coco(path)
+
+
+def test_the_person_may_have_any_number(archive, tmp_path):
+    with zipfile.ZipFile(archive) as files:
+        coco = json.loads(files.read("set/annotations.json"))
+    coco["categories"] = [{"id": 3, "name": "dog"}, {"id": 7, "name": "person"}]
+    for a in coco["annotations"]:
+        a["category_id"] = 7
+    coco["annotations"][0]["category_id"] = 3
+    (tmp_path / "a.json").write_text(json.dumps(coco))
+    data = read_coco(tmp_path / "a.json")
+    assert keypoint_ap(data, found(data))["AP"] == pytest.approx(1)
+    assert keypoint_ap(data, found(data))["people"] == 3
+    coco["categories"].pop()
+    coco["categories"].append({"id": 9, "name": "cat"})
+    (tmp_path / "a.json").write_text(json.dumps(coco))
+    with pytest.raises(EvaluationError, match=r"expected a category named 'person' .* got \['dog', 'cat'\]"):
+        read_coco(tmp_path / "a.json")
+
+
+def test_nobody_to_find_has_no_ap(archive):
+    data = read_coco(archive)
+    assert keypoint_ap(data, found(data), lambda a: False) == {"AP": None, "AP50": None, "AP75": None, "AR": None, "people": 0}
 
 
 def test_command_line(archive, tmp_path, capsys):

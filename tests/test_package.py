@@ -14,7 +14,7 @@ import toppose
 ROOMS = [
     "errors", "skeleton", "geometry", "images", "decode", "boxes", "draw", "card", "poses", "crop", "providers", "session", "batching", "host", "zoo",
     "chain", "device", "yolo", "detector",
-    "_ultralytics", "estimator", "evaluate", "bench", "info", "cli", "__main__",
+    "coco", "_ultralytics", "estimator", "evaluate", "bench", "info", "cli", "__main__",
 ]  # fmt: skip
 
 

@@ -67,8 +67,8 @@ def measure(estimator: Estimator, image: Pixels | None, people: int, repeat: int
         "provider": engine.session.providers[0],
         "threads": estimator.options.threads,
         "cores": os.cpu_count(),
-        "engine": _name(engine),
-        "other_engine": {"engine": _name(other), "ms": times["other"], "ratio": times["other"] / times["whole"]},
+        "engine": engine.name,
+        "other_engine": {"engine": other.name, "ms": times["other"], "ratio": times["other"] / times["whole"]},
         "rtmlib": {"version": version("rtmlib"), "ms": times["rtmlib"], "ratio": times["rtmlib"] / times["whole"]} if rtmlib else None,
         "chosen": {"batch": engine.batches.size, "runs": engine.batches.runs},
         "whole": times["whole"],
@@ -124,10 +124,6 @@ def spread_boxes(image: Pixels, people: int) -> Float:
     x = (np.arange(people) + 0.5) * width / people
     half = height / 10
     return np.stack([x - half, np.full(people, height * 0.25), x + half, np.full(people, height * 0.75)], 1)
-
-
-def _name(engine: HostEngine | DeviceEngine) -> str:
-    return "host" if isinstance(engine, HostEngine) else "device"
 
 
 def _other_engine(estimator: Estimator) -> HostEngine | DeviceEngine:

@@ -110,7 +110,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_estimator(evaluate)
     evaluate.set_defaults(command=_eval)
     for command in (predict, info, bench, evaluate):
-        command.add_argument("-v", "--verbose", action="store_true", help="say what is chosen, on stderr")
+        said = "say where every node of the networks runs" if command is info else "say what is chosen, on stderr"
+        command.add_argument("-v", "--verbose", action="store_true", help=said)
     return p
 
 
@@ -125,7 +126,12 @@ def _add_estimator(p: argparse.ArgumentParser) -> None:
     p.add_argument("--threads", type=_positive, metavar="N", help="threads of ONNX Runtime and OpenCV (default: theirs)")
     p.add_argument("--decoder", choices=get_args(DecoderName), help="another heatmap decoder than the network's own")
     p.add_argument("--flip-test", action="store_true", help="look at the mirror image too, for twice the time")
-    p.add_argument("--engine", choices=("auto", "host", "device"), default="auto", help="where crops are cut and maps decoded (default: on a GPU)")
+    p.add_argument(
+        "--engine",
+        choices=("auto", "host", "device"),
+        default="auto",
+        help="where crops are cut and maps decoded (auto, the default: on the device where that is a GPU)",
+    )
     p.add_argument("--precision", choices=get_args(Precision), default="fp32", help="TensorRT's (default fp32)")
 
 
@@ -257,7 +263,8 @@ def _bench(args: argparse.Namespace) -> int:
 
 
 def _eval(args: argparse.Namespace) -> int:
-    from toppose.evaluate import describe, evaluate, read_coco
+    from toppose.coco import read_coco
+    from toppose.evaluate import describe, evaluate
 
     data = read_coco(args.data, args.images)
     if args.boxes != "own":

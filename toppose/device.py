@@ -26,6 +26,7 @@ Decoded = tuple[Single, Single]
 class DeviceEngine:
     """Keypoints for given boxes. Threads take turns."""
 
+    name = "device"
     frames = staticmethod(Frames)
 
     def __init__(

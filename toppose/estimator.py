@@ -103,7 +103,8 @@ class Estimator:
     def __repr__(self) -> str:
         detector = getattr(self.detector, "card", None)
         name = detector.name if detector else getattr(self.detector, "__name__", self.detector)
-        return f"Estimator(detector={name!r}, pose={self.engine.card.name!r}, running on {self.engine.session.providers[0]})"
+        where = f"engine={self.engine.name!r}, running on {self.engine.session.providers[0]}"
+        return f"Estimator(detector={name!r}, pose={self.engine.card.name!r}, {where})"
 
     def warmup(self) -> None:
         """Runs detector and pose network once at every batch size that they will use, so that no later call has to prepare anything."""

@@ -6,13 +6,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import gzip
 import io
-import json
-import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,81 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toppose.boxes import iou
-from toppose.errors import EvaluationError, MissingDependency
+from toppose.coco import Annotation, CocoSet, corners, read_detections
+from toppose.errors import EvaluationError, ImageError, MissingDependency
 from toppose.estimator import Estimator
 from toppose.images import Pixels, read_image
 from toppose.poses import Poses
 
-Annotation = dict[str, Any]
 BLURS = (5, 9, 15)
-
-
-@dataclass(frozen=True)
-class CocoSet:
-    """Photographs with COCO person keypoints. `encoded` reads the bytes of an image by its id."""
-
-    coco: dict[str, Any]
-    encoded: Callable[[int], bytes]
-
-    @property
-    def ids(self) -> list[int]:
-        return [image["id"] for image in self.coco["images"]]
-
-    def people(self, image: int) -> list[Annotation]:
-        """The annotated people of an image, crowds included."""
-        return self._by_image.get(image, [])
-
-    @cached_property
-    def _by_image(self) -> dict[int, list[Annotation]]:
-        return _group(self.coco["annotations"])
-
-
-def read_coco(source: Path, images: Path | None = None) -> CocoSet:
-    """A zip with annotations (.json or .json.gz) and photographs, or an annotation file and the folder of its photographs."""
-    try:
-        raw, load = _open(source, images)
-        coco = json.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
-        files = {image["id"]: image["file_name"] for image in coco["images"]}
-        wrong = next((a for a in coco["annotations"] if not {"image_id", "bbox", "area", "keypoints"} <= set(a)), None)
-    except StopIteration:
-        raise EvaluationError(f"data: expected a .json of annotations in {str(source)!r}, found none") from None
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as e:
-        raise EvaluationError(f"data: expected COCO keypoint annotations in {str(source)!r}: {type(e).__name__} {e}") from None
-    if wrong is not None:
-        raise EvaluationError(f"data: every annotation needs image_id, bbox, area and keypoints; one has {sorted(wrong)}")
-
-    def encoded(image: int) -> bytes:
-        try:
-            return load(files[image])
-        except (OSError, KeyError) as e:
-            raise EvaluationError(f"data: photograph {files[image]!r} of {str(source)!r} is not there: {e}") from None
-
-    return CocoSet(coco, encoded)
-
-
-def _open(source: Path, images: Path | None) -> tuple[bytes, Callable[[str], bytes]]:
-    """The annotations, and what reads a photograph by its name."""
-    if source.suffix != ".zip":
-        folder = images or source.parent / "images"
-        return source.read_bytes(), lambda name: (folder / name).read_bytes()
-    archive = zipfile.ZipFile(source)
-    names = {Path(n).name: n for n in archive.namelist()}
-    return archive.read(next(n for n in names.values() if n.endswith((".json", ".json.gz")))), lambda name: archive.read(names[Path(name).name])
-
-
-def _group(rows: Iterable[Annotation]) -> dict[int, list[Annotation]]:
-    """Annotations or results by the id of their image."""
-    groups: dict[int, list[Annotation]] = {}
-    for row in rows:
-        groups.setdefault(row["image_id"], []).append(row)
-    return groups
-
-
-def corners(people: Iterable[Annotation]) -> NDArray[np.float64]:
-    """COCO boxes x, y, w, h -> (N,4) xyxy."""
-    boxes = np.array([a["bbox"] for a in people], np.float64).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    return boxes
 
 
 def motion_blur(image: Pixels, length: int) -> Pixels:
@@ -109,7 +36,10 @@ def predict(
     """Poses of every photograph. boxes: "gt" (the annotated ones), "own" (the estimator's detector), or (N,5) boxes by image id."""
     found = {}
     for image in data.ids:
-        pixels = motion_blur(read_image(data.encoded(image)), blur)
+        try:
+            pixels = motion_blur(read_image(data.encoded(image)), blur)
+        except ImageError as e:
+            raise EvaluationError(f"data: photograph {data.name(image)!r} cannot be read: {e}") from None
         if boxes == "own":
             given = None
         elif isinstance(boxes, dict):
@@ -121,16 +51,7 @@ def predict(
     return found
 
 
-def read_detections(path: Path, data: CocoSet) -> dict[int, NDArray[Any]]:
-    """A COCO results file of boxes -> (N,5) xyxy and score, by image id."""
-    try:
-        found = _group(json.loads(path.read_bytes()))
-        return {i: np.column_stack([corners(found[i]), [float(r["score"]) for r in found[i]]]) for i in data.ids if i in found}
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        raise EvaluationError(f"boxes: expected 'gt', 'own' or a COCO results file with image_id, bbox, score; got {str(path)!r}: {e}") from None
-
-
-def keypoint_ap(data: CocoSet, found: dict[int, Poses], counts: Callable[[Annotation], bool] = lambda a: True) -> dict[str, float]:
+def keypoint_ap(data: CocoSet, found: dict[int, Poses], counts: Callable[[Annotation], bool] = lambda a: True) -> dict[str, float | None]:
     """AP, AP50, AP75, AR and the number of people. People for whom `counts` is false count neither way."""
     coco = copy.copy(data.coco)
     coco["annotations"] = [{"iscrowd": 0, **a, "num_keypoints": _labelled(a)} for a in coco["annotations"]]
@@ -141,11 +62,11 @@ def keypoint_ap(data: CocoSet, found: dict[int, Poses], counts: Callable[[Annota
             annotation["iscrowd"] = int(not inside)
     results = [r for image, poses in found.items() for r in poses.to_coco(image)]
     sigmas = next((p.skeleton.sigmas for p in found.values()), ())
-    stats = _summary(coco, results, "keypoints", sigmas) if people else [float("nan")] * 10
+    stats = _summary(coco, results, "keypoints", sigmas) if people else [None] * 10
     return {"AP": stats[0], "AP50": stats[1], "AP75": stats[2], "AR": stats[5], "people": people}
 
 
-def box_ap(data: CocoSet, found: dict[int, Poses], taller: float = 0) -> dict[str, float]:
+def box_ap(data: CocoSet, found: dict[int, Poses], taller: float = 0) -> dict[str, float | None]:
     """AP and AP50 of the person boxes; people up to `taller` pixels high, and boxes as small, count neither way."""
     coco = copy.copy(data.coco)
     coco["annotations"] = [{"iscrowd": 0, **a, "area": a["bbox"][3]} for a in coco["annotations"]]
@@ -212,7 +133,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _summary(coco: dict[str, Any], results: list[dict[str, Any]], kind: str, sigmas: tuple[float, ...], taller: float = 0) -> list[float]:
+def _summary(coco: dict[str, Any], results: list[dict[str, Any]], kind: str, sigmas: tuple[float, ...], taller: float = 0) -> list[float | None]:
     try:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
@@ -236,7 +157,7 @@ def _summary(coco: dict[str, Any], results: list[dict[str, Any]], kind: str, sig
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return [float(s) for s in evaluation.stats]
+    return [float(s) if s >= 0 else None for s in evaluation.stats]  # pycocotools' -1: nobody to find
 
 
 def evaluate(
@@ -246,6 +167,10 @@ def evaluate(
 
     `bar` is called with how many photographs are done, and of how many."""
     given: str | dict[int, NDArray[Any]] = boxes if boxes in ("gt", "own") else read_detections(Path(boxes), data)
+    length = 3 * len(estimator.skeleton)
+    if wrong := next((a for a in data.coco["annotations"] if len(a["keypoints"]) != length), None):
+        got = f"got {len(wrong['keypoints'])}"
+        raise EvaluationError(f"data: annotation {wrong['id']}: expected {length} numbers of keypoints, as the network's joints are; {got}")
     blurs = (0, *BLURS) if hard else (0,)
     done, total = 0, len(data.ids) * len(blurs)
 
@@ -269,7 +194,11 @@ def describe(report: dict[str, Any]) -> str:
     lines = [f"{report['estimator']}", f"{report['photographs']} photographs, boxes: {report['boxes']}", ""]
     lines.append(f"{'':46}{'AP':>7}{'AP50':>7}{'AP75':>7}{'AR':>7}{'people':>8}")
     for name, row in report["rows"].items():
-        lines.append(f"{name:46}" + "".join(f"{row[key]:7.3f}" for key in ("AP", "AP50", "AP75", "AR")) + f"{row['people']:8}")
+        lines.append(f"{name:46}" + "".join(_cell(row[key]) for key in ("AP", "AP50", "AP75", "AR")) + f"{row['people']:8}")
     for name, row in report.get("person boxes", {}).items():
-        lines.append(f"{'person boxes, ' + name:46}{row['AP']:7.3f}{row['AP50']:7.3f}")
+        lines.append(f"{'person boxes, ' + name:46}{_cell(row['AP'])}{_cell(row['AP50'])}")
     return "\n".join(lines)
+
+
+def _cell(value: float | None) -> str:
+    return f"{'-':>7}" if value is None else f"{value:7.3f}"

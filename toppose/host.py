@@ -43,6 +43,8 @@ class Stages:
 class HostEngine:
     """Keypoints for given boxes. Safe to share between threads."""
 
+    name = "host"
+
     def __init__(
         self,
         session: Session,

@@ -64,7 +64,7 @@ def learning_rate(done: int, total: int, warmup: int, decay: float) -> float:
     """Factor after `done` samples: a linear warm-up, a plateau, and a linear way down over the last `decay` of them.
 
     The plateau lets a training be prolonged: raise the total before the way down starts, or go on from the plateau's checkpoint."""
-    down = total * decay
+    down = max(total * decay, 1)
     return min(1.0, (done + 1) / warmup, max(0.0, (total - done) / down))
 
 
