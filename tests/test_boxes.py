@@ -68,3 +68,8 @@ def test_nms_keeps_the_best_of_a_heap():
     # 1 and 0 share 90 of 110: 0.818, 1 and 3 share 90 of 120: 0.75
     assert nms(boxes, scores, 0.8).tolist() == [1, 2, 3]
     assert nms(boxes[:0], scores[:0], 0.5).tolist() == []
+
+
+def test_nms_keeps_no_more_than_asked_for():
+    boxes = np.array([[0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9]], float)
+    assert nms(boxes, np.array([0.2, 0.9, 0.5]), 0.5, most=2).tolist() == [1, 2]

@@ -60,11 +60,13 @@ def iou(boxes: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
     return overlap
 
 
-def nms(boxes: NDArray[Any], scores: NDArray[Any], threshold: float) -> NDArray[np.intp]:
-    """Greedy non-maximum suppression: indices to keep, best first. A box goes when it overlaps a better one by more than `threshold`."""
+def nms(boxes: NDArray[Any], scores: NDArray[Any], threshold: float, most: int | None = None) -> NDArray[np.intp]:
+    """Greedy non-maximum suppression: indices to keep, best first, at most `most`.
+
+    A box goes when it overlaps a better one by more than `threshold`."""
     order = np.argsort(-scores, kind="stable")
-    keep = []
-    while len(order):
+    keep: list[np.intp] = []
+    while len(order) and (most is None or len(keep) < most):
         best, order = order[0], order[1:]
         keep.append(best)
         order = order[iou(boxes[best : best + 1], boxes[order])[0] <= threshold]

@@ -23,7 +23,7 @@ from toppose.images import Pixels
 from toppose.session import Feeds, Session
 
 Single = NDArray[np.float32]
-_MOST = 3000  # candidates that go into suppression, best first
+_MOST = 3000  # boxes of an image that suppression keeps, best first
 
 
 class YoloDetector:
@@ -141,10 +141,8 @@ class YoloDetector:
     def _candidates(self, outputs: list[NDArray[Any]]) -> tuple[geometry.Float, geometry.Float]:
         """One image's outputs -> its persons in letterbox pixels, the lesser of two that overlap gone."""
         boxes, scores = read_head(outputs, self._head, self.threshold)
-        order = np.argsort(-scores, kind="stable")[:_MOST]
-        boxes, scores = boxes[order], scores[order]
         if _needs_nms(self.card):
-            keep = nms(boxes, scores, self.nms_iou)
+            keep = nms(boxes, scores, self.nms_iou, _MOST)
             boxes, scores = boxes[keep], scores[keep]
         return boxes, scores
 
