@@ -41,7 +41,7 @@ def test_a_provider_that_was_not_built_in():
         choose_providers("tensorrt", [CUDA, CPU])
 
 
-@pytest.mark.parametrize("device", ["gpu", "cuda:x", "cuda:-1", "cpu:0", "auto:1", "", None, 0])
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "cuda:-1", "cuda:99999999999999999999", "cpu:0", "auto:1", "", None, 0])
 def test_what_is_no_device(device):
     with pytest.raises(OptionError, match="device: expected 'auto', 'cpu', 'cuda'"):
         parse_device(device)

@@ -152,7 +152,8 @@ class Network:
         except Exception as e:  # onnxruntime has no common base for its exceptions
             message = re.sub(r"^\S*\.cc:\d+ .*\) (?=[A-Z])", "", str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__)
             if parse_device(device)[0] in ("cuda", "tensorrt") and ("CUDA" in message or "TensorRT" in message or "Tensorrt" in message):
-                raise DeviceError(f"device {device!r}: {message.rstrip('.')}. `toppose info` says what is found") from None
+                cure = " Cure: install TensorRT 10, so that libnvinfer.so.10 is found." if "tensorrt" in message.lower() else ""
+                raise DeviceError(f"device {device!r}: {message.rstrip('.')}.{cure} `toppose info` says what is found") from None
             raise ModelError(f"{str(self.path)!r} ({len(data)} bytes): expected an ONNX network, but it cannot be loaded: {message}") from None
         finally:
             if len(providers) > 1:
