@@ -12,7 +12,8 @@ import toppose
 
 # who may import whom, in order: each room only what stands before it
 ROOMS = [
-    "errors", "skeleton", "geometry", "images", "decode", "boxes", "draw", "card", "poses", "crop", "providers", "session", "batching", "host", "zoo",
+    "errors", "skeleton", "geometry", "images", "decode", "boxes", "draw", "card", "poses", "crop", "providers", "session", "batching",
+    "engine", "host", "zoo",
     "chain", "device", "yolo", "detector",
     "coco", "_ultralytics", "estimator", "evaluate", "bench", "info", "cli", "__main__",
 ]  # fmt: skip

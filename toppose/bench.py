@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toppose.device import DeviceEngine
+from toppose.engine import Engine, Stages
 from toppose.estimator import Estimator
 from toppose.geometry import Float
-from toppose.host import HostEngine, Stages
+from toppose.host import HostEngine
 from toppose.images import Pixels
 from toppose.yolo import YoloDetector
 
@@ -126,14 +127,14 @@ def spread_boxes(image: Pixels, people: int) -> Float:
     return np.stack([x - half, np.full(people, height * 0.25), x + half, np.full(people, height * 0.75)], 1)
 
 
-def _other_engine(estimator: Estimator) -> HostEngine | DeviceEngine:
+def _other_engine(estimator: Estimator) -> Engine:
     """The engine that the estimator does not use, on the same session."""
     mine, o = estimator.engine, estimator.options
     other = DeviceEngine if isinstance(mine, HostEngine) else HostEngine
     return other(mine.session, mine.card, o.decoder, o.flip_test, mine.batches.size)
 
 
-def _rtmlib(engine: HostEngine | DeviceEngine, image: Pixels, boxes: Float) -> Callable[[], Any] | None:
+def _rtmlib(engine: Engine, image: Pixels, boxes: Float) -> Callable[[], Any] | None:
     """The same file, people and device by rtmlib, where it is installed and has a class for such a network."""
     try:
         rtmlib = import_module("rtmlib")
@@ -150,7 +151,7 @@ def _rtmlib(engine: HostEngine | DeviceEngine, image: Pixels, boxes: Float) -> C
     return lambda: pose(image, boxes.tolist())
 
 
-def _bare(engine: HostEngine | DeviceEngine, blob: NDArray[np.float32], size: int, runs: int) -> Callable[[], Any]:
+def _bare(engine: Engine, blob: NDArray[np.float32], size: int, runs: int) -> Callable[[], Any]:
     parts = [blob[i : i + size] for i in range(0, len(blob), size)]
     if runs == 1:
         return lambda: [engine.session.run(part) for part in parts]

@@ -16,7 +16,7 @@ from toppose.card import Input
 from toppose.errors import ModelError
 from toppose.images import Pixels
 from toppose.providers import ort
-from toppose.session import Network, Place, Session, Value
+from toppose.session import Feeds, Network, Place, Session, Value
 
 
 class Frames(list[Pixels]):
@@ -56,7 +56,10 @@ class Chain:
     def __init__(self, session: Session, spec: Input) -> None:
         if session.dtype not in (np.float32, np.float16):
             raise ModelError(f"{str(session.path)!r}: expected a network of float or half for engine 'device', got {session.dtype}")
-        self.session, self.spec, self.graphs, self.lock = session, spec, Graphs(session), RLock()
+        self.session, self.graphs, self.lock = session, Graphs(session), RLock()
+        mean, std = (np.array(v, np.float32).reshape(1, 3, 1, 1) for v in (spec.mean, spec.std))
+        order = np.array([2, 1, 0] if spec.color == "rgb" else [0, 1, 2], np.int64)
+        self._look: Feeds = {"border": np.array([spec.border], np.float32), "mean": mean, "std": std, "order": order}
         self._crops: dict[tuple[int, geometry.Size], Value] = {}
         self._meshes: dict[geometry.Size, Value] = {}
         self._outputs: dict[tuple[int, geometry.Size, bool], dict[str, Value]] = {}
@@ -92,7 +95,7 @@ class Chain:
                     "extent": np.array([[width, height], [width, height + 1]], np.float32),
                     "grid": np.array([1, -1, w, 2], np.int64),
                     "planes": np.array([3, -1, h, w], np.int64),
-                    **self._look(),
+                    **self._look,
                 },
                 {"crops": crops.rows(rows[0], rows[-1] + 1)},
             )
@@ -126,8 +129,3 @@ class Chain:
     def up(self, array: NDArray[Any]) -> Value:
         """A copy on the device."""
         return Value.of(ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), *self.session.place), array.dtype)
-
-    def _look(self) -> dict[str, NDArray[Any]]:
-        mean, std = (np.array(v, np.float32).reshape(1, 3, 1, 1) for v in (self.spec.mean, self.spec.std))
-        order = np.array([2, 1, 0] if self.spec.color == "rgb" else [0, 1, 2], np.int64)
-        return {"border": np.array([self.spec.border], np.float32), "mean": mean, "std": std, "order": order}

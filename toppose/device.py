@@ -1,6 +1,6 @@
 """The engine on a device: only uint8 images go up, only keypoints and scores come down. Runs on any provider, the CPU's too.
 
-The contract is that of `host.py`, and so are the results, to a tenth of a pixel."""
+The results are those of `host.py`, to a tenth of a pixel."""
 
 from __future__ import annotations
 
@@ -12,22 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toppose import geometry
-from toppose.batching import Batches
 from toppose.card import CoordinateOutput, HeatmapOutput, ModelCard, SimccOutput
 from toppose.chain import Chain, Frames
+from toppose.engine import Engine, Single, Stages, average, mirrored_columns
 from toppose.errors import OptionError
-from toppose.host import Single, Stages, average, check_finite, check_fit, mirrored_columns, reader
 from toppose.images import Pixels
 from toppose.session import Feeds, Session, Value
 
 Decoded = tuple[Single, Single]
 
 
-class DeviceEngine:
-    """Keypoints for given boxes. Threads take turns."""
+class DeviceEngine(Engine):
+    """Threads take turns."""
 
     name = "device"
-    frames = staticmethod(Frames)
 
     def __init__(
         self,
@@ -38,40 +36,30 @@ class DeviceEngine:
         batch_size: int | None = None,
         runs: int | None = None,
     ) -> None:
-        if runs not in (None, 1):
-            raise OptionError(f"runs: engine 'device' runs one batch at a time; got {runs}")
-        self.session, self.card, self.flip_test = session, card, flip_test
-        self._host_decode, self._shift = reader(card, decoder)
-        check_fit(session, card, flip_test)
+        super().__init__(session, card, decoder, flip_test, batch_size, runs)
         self.chain = Chain(session, card.input)
-        self.batches = Batches(batch_size or session.batch or (4 if session.on_cpu else 32))
         self._decoder = decoder
         self._blur = cache(self._band)
 
+    def frames(self, images: Sequence[Pixels]) -> Frames:
+        return images if isinstance(images, Frames) else Frames(images)
+
     def warmup(self) -> None:
         """Runs every bucket, so that nothing is tuned, allocated or recorded at a later call."""
-        w, h = self.card.input.size
-        image = np.zeros((h, w, 3), np.uint8)
         for count in self.chain.buckets(self.batches.size):
             for _ in range(3):  # allocates, records, replays
-                self([image], [np.tile([0.0, 0.0, w, h], (count, 1))])
+                self._run_blank(count)
 
-    def __call__(self, images: Sequence[Pixels], boxes: Sequence[geometry.Float], stages: Stages | None = None) -> Decoded:
-        frames = images if isinstance(images, Frames) else Frames(images)
-        index = np.repeat(np.arange(len(frames)), [len(b) for b in boxes])
-        everyone = np.concatenate([np.zeros((0, 4)), *boxes])
-        keypoints = np.empty((len(index), len(self.card.joints), 2), np.float32)
-        scores = np.empty(keypoints.shape[:2], np.float32)
+    def _runs(self, runs: int | None) -> int:
+        if runs not in (None, 1):
+            raise OptionError(f"runs: engine 'device' runs one batch at a time; got {runs}")
+        return 1
 
-        def work(first: int, last: int) -> None:
-            rows = slice(first, last)
-            with self.chain.lock:
-                keypoints[rows], scores[rows] = self._batch(frames, index[rows], everyone[rows], stages or Stages())
+    def _batch(self, images: Frames, index: NDArray[np.intp], boxes: geometry.Float, stages: Stages) -> Decoded:
+        with self.chain.lock:
+            return self._turn(images, index, boxes, stages)
 
-        self.batches(len(index), work)
-        return keypoints, scores
-
-    def _batch(self, frames: Frames, index: NDArray[np.intp], boxes: geometry.Float, stages: Stages) -> Decoded:
+    def _turn(self, frames: Frames, index: NDArray[np.intp], boxes: geometry.Float, stages: Stages) -> Decoded:
         spec, count = self.card.input, len(boxes)
         size, bucket = spec.size, self.chain.bucket(count, self.batches.size)
         matrices = geometry.crop_matrices(boxes, size, spec.padding, spec.warp)
@@ -87,7 +75,7 @@ class DeviceEngine:
         with stages.timed("decode"):
             filled = matrices[np.minimum(np.arange(bucket), count - 1)]
             keypoints, scores = (a[:count] for a in self._read(outputs, mirrored, geometry.invert(filled)))
-            check_finite(self.card, scores)
+            self._check_finite(scores)
         return keypoints, scores
 
     def _read(self, outputs: list[Value], mirrored: list[Value] | None, back: geometry.Float) -> Decoded:
@@ -96,7 +84,7 @@ class DeviceEngine:
         if isinstance(output, CoordinateOutput):  # as small as what is made of them
             arrays = [v.numpy() for v in outputs]
             arrays = average(self.card, arrays, [v.numpy() for v in mirrored], self._shift) if mirrored else arrays
-            points, scores = self._host_decode(arrays)
+            points, scores = self._decode(arrays)
             return geometry.transform(points, back).astype(np.float32), scores
         if mirrored:
             outputs = [self._average(a, b, axis) for axis, (a, b) in enumerate(zip(outputs, mirrored, strict=True))]

@@ -18,6 +18,7 @@ from toppose.card import ModelCard, explain
 from toppose.decode import DecoderName
 from toppose.detector import Detector, detect
 from toppose.device import DeviceEngine
+from toppose.engine import Engine
 from toppose.errors import CardError, OptionError
 from toppose.host import HostEngine
 from toppose.images import Color, ImageLike, read_image, read_images
@@ -91,9 +92,9 @@ class Estimator:
         if card is None:
             raise CardError(f"pose: expected a card {path.with_suffix('.json').name!r} beside {str(path)!r}; toppose.ModelCard describes its fields")
         o = self.options
-        session = Session(path, device, o.threads, o.precision, capture=o.engine != "host")
-        engine = DeviceEngine if o.engine == "device" or (o.engine == "auto" and not session.on_cpu) else HostEngine
-        self.engine: HostEngine | DeviceEngine = engine(session, card, o.decoder, o.flip_test, o.batch_size, o.runs)
+        session, on_device = _load(path, device, o)
+        engine = DeviceEngine if on_device else HostEngine
+        self.engine: Engine = engine(session, card, o.decoder, o.flip_test, o.batch_size, o.runs)
         self.detector = make_detector(detector, device, o)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -161,10 +162,15 @@ def make_detector(detector: Any, device: str, options: Options) -> Detector | No
 
         return UltralyticsDetector(Path(detector), _threshold(options), options.nms_iou, device, options.batch_size)
     path, card = zoo.find(detector, "detect", "detector")
-    session = Session(path, device, options.threads, options.precision, capture=options.engine != "host")
+    session, on_device = _load(path, device, options)
     card = card or card_from_metadata(path, session)
-    on_device = options.engine == "device" or (options.engine == "auto" and not session.on_cpu)
     return YoloDetector(session, card, _threshold(options, card.threshold), options.nms_iou, options.batch_size, on_device)
+
+
+def _load(path: Path, device: str, options: Options) -> tuple[Session, bool]:
+    """The network, and whether it is to run by the engine "device"."""
+    session = Session(path, device, options.threads, options.precision, capture=options.engine != "host")
+    return session, options.engine == "device" or (options.engine == "auto" and not session.on_cpu)
 
 
 def _threshold(options: Options, own: float | None = None) -> float:

@@ -176,8 +176,8 @@ def split(g: Graph, values: str, parts: int) -> list[str]:
 
 def dark_step(g: Graph, peaks: Peaks, udp: bool) -> str:
     near = g.cast(peaks.near(smooth(g, peaks), NEAR), "double")
-    low, high = (1e-3, 50.0) if udp else (1e-10, np.inf)
-    near = g("Log", g("Min", g("Max", near, g.constant(low, np.float64)), g.constant(high, np.float64)))
+    near = g("Max", near, g.constant(1e-3 if udp else 1e-10, np.float64))
+    near = g("Log", g("Min", near, g.constant(50.0, np.float64)) if udp else near)
     c, right, left, down, up, se, ne, sw, nw, right2, left2, down2, up2 = split(g, near, len(NEAR))
     half, quarter = g.constant(0.5, np.float64), g.constant(0.25, np.float64)
     sub = lambda a, b: g("Sub", a, b)  # noqa: E731
