@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import threading
 from pathlib import Path
 
@@ -80,6 +81,23 @@ def test_crops_are_the_hosts_to_a_rounding(tmp_path, color, border):
     difference = np.abs((device[..., ::-1] if color == "rgb" else device) - host)
     assert difference.max() <= 1  # a tie, rounded to the other side
     assert (difference > 0.6).mean() < 0.01
+
+
+def test_one_graph_cuts_from_several_images():
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (3, 30, 40, 3), dtype=np.uint8)
+    index, (h, w) = np.array([2, 0, 1, 2]), (12, 16)
+    matrices = geometry.crop_matrices(np.array([(4.0, 3, 20, 15), (0, 0, 40, 30), (30, 20, 50, 40), (-90, -90, -50, -60)]), (w, h))
+    y, x = np.mgrid[:h, :w].reshape(2, -1)
+    look = {"border": np.full(1, 7, np.float32), "mean": np.zeros((1, 3, 1, 1), np.float32), "std": np.ones((1, 3, 1, 1), np.float32)}
+    feeds = {"images": images, "matrices": geometry.invert(matrices).astype(np.float32), "index": index, "mesh": np.stack([x, y, 0 * x + 1], 1)}
+    feeds |= {"mesh": feeds["mesh"].astype(np.float32), "size": np.array([40, 30]), "order": np.arange(3), "planes": np.array([3, -1, h, w]), **look}
+    crops = ort.InferenceSession(ROOT / "models" / "graphs" / "crop.onnx").run(None, feeds)[0]
+    host = np.empty((4, h, w, 3), np.uint8)
+    crop_into(host, list(images), index, matrices, border=7)
+    # OpenCV places points to a 32nd of a pixel, which on noise makes some grey levels
+    assert np.abs(crops.transpose(0, 2, 3, 1) - host).mean() < 1.5
+    assert (crops[3] == 7).all()
 
 
 def test_fixed_batch_and_half_precision(tmp_path, spots):
@@ -242,3 +260,17 @@ def test_the_gpu_agrees_with_the_host(photo):
     assert Network(GRAPHS[0], "cuda").place == ("cuda", 0)
     for _ in range(3):
         np.testing.assert_allclose(device(image, boxes=boxes), host(image, boxes=boxes), atol=0.5)
+
+
+@pytest.mark.gpu
+def test_gpu_memory_stays_flat_whatever_the_number_of_people(photo):
+    image, rng = read_image(photo), np.random.default_rng(0)
+    estimator = Estimator(detector=None, device="cuda")
+    estimator.warmup()
+    used = []
+    for call in range(2000):
+        assert len(estimator(image, boxes=crowd(rng, image, int(rng.integers(65))))) <= 64
+        if call % 100 == 0:
+            command = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+            used.append(int(subprocess.run(command, capture_output=True, check=True).stdout.split()[0]))
+    assert max(used) - used[1] <= 16  # MiB

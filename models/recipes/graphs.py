@@ -61,36 +61,49 @@ class Graph:
 def crop(folder: Path) -> None:
     """images (B,H,W,3), matrices (N,2,3) from crop to image pixels, index (N) -> crops (N,3,h,w) = (pixel - mean) / std, bilinear.
 
-    The images lie under each other, a row of border between, as one picture that every person's grid samples: none is copied for a person.
-    mesh (h*w,3): (x, y, 1) of every crop pixel; extent (2,2): (W, H) and (W, B*(H+1)); grid [1,-1,w,2] and planes [3,-1,h,w] are shapes."""
+    Only the four pixels around each point are taken from the images, as bytes: no image is copied, whatever its size.
+    mesh (h*w,3): (x, y, 1) of every crop pixel; size (2): W, H; planes [3,-1,h,w] is a shape."""
     g = Graph(
         images=("uint8", ("B", "H", "W", 3)),
         matrices=("float", ("N", 2, 3)),
         index=("int64", ("N",)),
         mesh=("float", ("P", 3)),
-        extent=("float", (2, 2)),
+        size=("int64", (2,)),
         border=("float", (1,)),
         mean=("float", (1, 3, 1, 1)),
         std=("float", (1, 3, 1, 1)),
         order=("int64", (3,)),
-        grid=("int64", (4,)),
         planes=("int64", (4,)),
     )
-    pixels = g("Sub", g.cast("images", "float"), "border")  # so that the zeros which sampling finds outside are border
-    padded = g("Pad", pixels, g.constant([0, 0, 0, 0, 0, 1, 0, 0], np.int64))
-    picture = g("Transpose", g("Reshape", padded, g.constant([1, -1, 0, 3], np.int64)), perm=[0, 3, 1, 2])  # (1,3,B*(H+1),W)
-    size, whole = (g("Gather", "extent", g.constant(i, np.int64), axis=0) for i in (0, 1))
-    points = g("MatMul", "mesh", g("Transpose", "matrices", perm=[0, 2, 1]))  # (N,P,2)
-    points = g("Min", g("Max", points, g.constant([-1.0, -1.0])), size)
-    down = g.constant([0.0, 1.0])
-    first = g("Mul", g("Unsqueeze", g.cast("index", "float"), g.constant([1, 2], np.int64)), g("Mul", g("Add", size, g.constant(1.0)), down))
-    points = g("Add", points, first)
-    points = g("Sub", g("Div", g("Add", g("Mul", points, g.constant(2.0)), g.constant(1.0)), whole), g.constant(1.0))
-    sampled = g("GridSample", picture, g("Reshape", points, "grid"), mode="bilinear", padding_mode="zeros", align_corners=0)
-    crops = g("Transpose", g("Reshape", sampled, "planes"), perm=[1, 0, 2, 3])
-    crops = g("Round", g("Gather", crops, "order", axis=1))  # whole grey levels, as the host's crops are and as networks were trained
+    pixels = g("Reshape", "images", g.constant([-1, 3], np.int64))
+    width, height = (g("Gather", "size", g.constant([i], np.int64), axis=0) for i in (0, 1))
+    first = g("Unsqueeze", g("Mul", "index", g("Mul", width, height)), g.constant([1], np.int64))  # pixels before each one's image
+    lines = [g("Squeeze", g("Gather", "matrices", g.constant([i], np.int64), axis=1), g.constant([1], np.int64)) for i in (0, 1)]
+    x, y = (around(g, g("MatMul", line, g("Transpose", "mesh", perm=[1, 0])), limit) for line, limit in zip(lines, (width, height), strict=True))
+    grey = ""
+    for column, across in x:
+        for row, along in y:
+            where = g("Reshape", g("Add", g("Add", g("Mul", row, width), column), first), g.constant([-1], np.int64))
+            share = g("Reshape", g("Mul", across, along), g.constant([1, -1], np.int64))
+            taken = g("Transpose", g("Gather", pixels, where, axis=0), perm=[1, 0])  # (3,N*P)
+            part = g("Mul", g("Sub", g.cast(taken, "float"), "border"), share)
+            grey = g("Add", grey, part) if grey else part
+    # whole grey levels, as the host's crops are and as networks were trained
+    crops = g("Round", g("Gather", g("Transpose", g("Reshape", grey, "planes"), perm=[1, 0, 2, 3]), "order", axis=1))
     crops = g("Sub", crops, g("Sub", "mean", "border"))
     g.save(folder / "crop.onnx", crops=(g("Div", crops, "std"), "float", ("N", 3, "h", "w")))
+
+
+def around(g: Graph, points: str, limit: str) -> list[tuple[str, str]]:
+    """Points (N,P) along one axis -> the pixels before and after, int64 and inside 0...limit - 1, and their shares, 0 for those outside."""
+    last = g("Sub", g.cast(limit, "float"), g.constant(1.0))
+    low = g("Floor", g("Min", g("Max", points, g.constant(-2.0)), g("Add", last, g.constant(2.0))))
+    after = g("Sub", points, low)
+    pairs = []
+    for pixel, share in ((low, g("Sub", g.constant(1.0), after)), (g("Add", low, g.constant(1.0)), after)):
+        inside = g("Min", g("Max", pixel, g.constant(0.0)), last)
+        pairs.append((g.cast(inside, "int64"), g("Mul", share, g.cast(g("Equal", inside, pixel), "float"))))
+    return pairs
 
 
 def placed(g: Graph, cells: str) -> str:
