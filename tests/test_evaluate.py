@@ -156,10 +156,15 @@ def test_what_is_no_data(tmp_path, content):
         read_coco(tmp_path / "a.json")
     with pytest.raises(EvaluationError, match="data: expected COCO"):
         read_coco(tmp_path / "missing.json")
-    with zipfile.ZipFile(tmp_path / "empty.zip", "w"):
-        pass
-    with pytest.raises(EvaluationError, match="found none"):
-        read_coco(tmp_path / "empty.zip")
+
+
+@pytest.mark.parametrize(("names", "message"), [([], "got none"), (["a.json", "b.json.gz"], r"got \['a.json', 'b.json.gz'\]")])
+def test_an_archive_has_one_file_of_annotations(tmp_path, names, message):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as files:
+        for name in names:
+            files.writestr(name, "{}")
+    with pytest.raises(EvaluationError, match="^data: expected one .json of annotations in .*" + message):
+        read_coco(tmp_path / "a.zip")
 
 
 @pytest.mark.parametrize(

@@ -95,8 +95,8 @@ def read_coco(source: Path, images: Path | None = None) -> CocoSet:
         raw, load = _open(source, images)
         coco = json.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
         checked = _Set.model_validate(coco)
-    except StopIteration:
-        raise EvaluationError(f"data: expected a .json of annotations in {str(source)!r}, found none") from None
+    except EvaluationError:
+        raise
     except ValidationError as e:
         raise EvaluationError(f"data: expected COCO keypoint annotations in {str(source)!r}: {_first(e)}") from None
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as e:
@@ -154,8 +154,12 @@ def _open(source: Path, images: Path | None) -> tuple[bytes, Callable[[str], byt
         folder = images or source.parent / "images"
         return source.read_bytes(), lambda name: (folder / name).read_bytes()
     archive = zipfile.ZipFile(source)
-    names = {Path(n).name: n for n in archive.namelist()}
-    return archive.read(next(n for n in names.values() if n.endswith((".json", ".json.gz")))), lambda name: archive.read(names[Path(name).name])
+    members = [n for n in archive.namelist() if not n.startswith("__MACOSX/")]
+    annotations = [n for n in members if n.endswith((".json", ".json.gz"))]
+    if len(annotations) != 1:
+        raise EvaluationError(f"data: expected one .json of annotations in {str(source)!r}, got {annotations or 'none'}")
+    names = {Path(n).name: n for n in members}
+    return archive.read(annotations[0]), lambda name: archive.read(name if name in members else names[Path(name).name])
 
 
 def _check_ids(source: Path, data: _Set) -> None:
