@@ -1,4 +1,4 @@
-"""What makes pose hard, made on purpose: other scales, turns, half bodies, frames that cut, occluders, blur, compression."""
+"""What makes pose hard, made on purpose: other scales, turns, half bodies, borders that cut, occluders, blur, compression."""
 
 from __future__ import annotations
 
@@ -77,24 +77,32 @@ def neighbour(crop: np.ndarray, photo: np.ndarray, box: np.ndarray, rng: Generat
         crop[top:bottom, left:right] = person[top - y : bottom - y, left - x : right - x]
 
 
-def cut_frame(crop: np.ndarray, rng: Generator) -> tuple[float, float, float, float]:
-    """Blackens what lies beyond a made-up image border; returns what is left: x1, y1, x2, y2."""
-    h, w = crop.shape[:2]
-    left, top, right, bottom = 0, 0, w, h
-    side, depth = rng.integers(4), rng.uniform(0.1, 0.4)
-    if side == 0:
-        left = int(w * depth)
-        crop[:, :left] = 0
-    elif side == 1:
-        right = int(w * (1 - depth))
-        crop[:, right:] = 0
-    elif side == 2:
-        top = int(h * depth)
-        crop[:top] = 0
-    else:
-        bottom = int(h * (1 - depth))
-        crop[bottom:] = 0
-    return left, top, right, bottom
+def frame(box: np.ndarray, size: np.ndarray, rng: Generator) -> np.ndarray:
+    """A photograph's border made up through a person: (4,) x1, y1, x2, y2 whole pixels, of a photograph of `size` (height, width).
+
+    Borders cut legs most often, as they do in photographs."""
+    edges = np.array([0, 0, size[1], size[0]])
+    side = rng.choice(4, p=[0.2, 0.1, 0.2, 0.5])
+    lost = rng.uniform(0.1, 0.3 if side == 1 else 0.6) * (box[2:] - box[:2])[side % 2]
+    edges[side] = np.clip(box[side] + lost if side < 2 else box[side] - lost, 1, size[1 - side % 2] - 1)
+    return edges
+
+
+def seen_through(photo: np.ndarray, edges: np.ndarray, matrix: np.ndarray, out: tuple[int, int]) -> np.ndarray:
+    """The crop of `out` (w, h) that `matrix` (2,3) cuts from what of the photograph lies within `edges`; black elsewhere."""
+    x1, y1, x2, y2 = edges
+    moved = matrix.copy()
+    moved[:, 2] += matrix[:, :2] @ edges[:2]
+    return cv2.warpAffine(photo[y1:y2, x1:x2], moved, out, flags=cv2.INTER_LINEAR)
+
+
+def blank_outside(maps: np.ndarray, edges: np.ndarray, matrix: np.ndarray, stride: int) -> np.ndarray:
+    """Heatmaps (J,h,w) of the crop of `matrix`, nought where the crop lies beyond `edges`."""
+    x1, y1, x2, y2 = edges
+    corners = np.array([[x1, y1], [x2 - 1, y1], [x2 - 1, y2 - 1], [x1, y2 - 1]]) @ matrix[:, :2].T + matrix[:, 2]
+    inside = np.zeros(maps.shape[1:], np.uint8)
+    cv2.fillConvexPoly(inside, np.rint(corners / stride).astype(np.int32), 1)
+    return maps * inside
 
 
 def motion_blur(crop: np.ndarray, length: int, angle: float) -> np.ndarray:

@@ -98,19 +98,37 @@ class Pyramid(nn.Module):
         return levels
 
 
+class Mixer(nn.Module):
+    """What lies far apart, together: a 7x7 depthwise convolution and two 1x1 (Liu et al. 2022), which begin as the identity.
+
+    On the coarsest features, 8x6 cells of a crop, it joins every part of a body for next to nothing."""
+
+    def __init__(self, channels: int, expansion: int = 2) -> None:
+        super().__init__()
+        self.spread = nn.Sequential(nn.Conv2d(channels, channels, 7, padding=3, groups=channels, bias=False), nn.BatchNorm2d(channels))
+        self.widen = nn.Conv2d(channels, channels * expansion, 1)
+        self.narrow = ConvNorm(channels * expansion, channels, 1, act=False)
+        nn.init.zeros_(self.narrow[1].weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.narrow(F.relu(self.widen(self.spread(x))))
+
+
 class HeatmapNet(nn.Module):
     """Crop (B,3,h,w) -> heatmaps (B,J,h/4,w/4)."""
 
     def __init__(self, joints: int = 17, outs: tuple[int, ...] = (32, 48, 96, 128)) -> None:
         super().__init__()
         self.backbone = Backbone()
+        self.mixers = nn.Sequential(*(Mixer(self.backbone.widths[-1]) for _ in range(2)))
         self.pyramid = Pyramid(self.backbone.widths, outs)
         self.head = nn.Conv2d(outs[0], joints, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.pyramid(self.backbone(x))[0])
+        *fine, coarse = self.backbone(x)
+        return self.head(self.pyramid([*fine, self.mixers(coarse)])[0])
 
 
 class CoordinateNet(nn.Module):

@@ -32,6 +32,7 @@ class Crops(Dataset):
 
     def __init__(self, people: People, train: bool, first: int = 0, count: int | None = None, teacher: Teacher | None = None) -> None:
         self.people, self.train, self.first, self.teacher = people, train, first, teacher
+        self.shares = rarity(people).cumsum()
         self.count = len(people.image) if count is None else count
 
     def __len__(self) -> int:
@@ -40,8 +41,7 @@ class Crops(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         cv2.setNumThreads(0)
         rng = np.random.default_rng(self.first + index)
-        people = self.people
-        person = int(rng.integers(len(people.image))) if self.train else index
+        person = int(np.searchsorted(self.shares, rng.random())) if self.train else index
         crop, keypoints, weights, maps = self.cut(person, rng) if self.train else self.plain(person)
         pixels = torch.from_numpy(np.ascontiguousarray(crop[:, :, ::-1].transpose(2, 0, 1)))
         return pixels, torch.from_numpy(keypoints.astype(np.float32)), torch.from_numpy(weights.astype(np.float32)), torch.from_numpy(maps)
@@ -58,17 +58,24 @@ class Crops(Dataset):
         people = self.people
         keypoints, scores = people.keypoints[person], people.scores[person]
         weights = np.clip((scores - 0.15) / 0.35, 0, 1)
-        box = people.boxes[person]
-        if rng.random() < 0.25:
+        photo, box = people.photo(people.image[person]), people.boxes[person]
+        edges = np.array([0, 0, photo.shape[1], photo.shape[0]])
+        kind = rng.random()
+        if kind < 0.2:
             part = augment.half_body(keypoints, scores > 0.35, rng)
             box = box if part is None else part
+        elif kind < 0.45:
+            edges = augment.frame(box, np.array(photo.shape[:2]), rng)
+            box = np.concatenate([np.maximum(box[:2], edges[:2]), np.minimum(box[2:], edges[2:])])
+            x, y = keypoints.T
+            weights = weights * ((x >= edges[0]) & (x < edges[2]) & (y >= edges[1]) & (y < edges[3]))
         centre, size = augment.crop_region(box, SIZE[0] / SIZE[1])
         centre = centre + rng.normal(0, 0.04, 2) * size
         size = size * np.clip(np.exp(rng.normal(0, 0.22)), 0.6, 1.5)
         turn = np.deg2rad(np.clip(rng.normal(0, 25), -60, 60)) if rng.random() < 0.6 else 0.0
         flip = bool(rng.random() < 0.5)
         matrix = augment.crop_matrix(centre, size, turn, SIZE, flip)
-        crop = cv2.warpAffine(people.photo(people.image[person]), matrix, SIZE, flags=cv2.INTER_LINEAR)
+        crop = augment.seen_through(photo, edges, matrix, SIZE)
         keypoints = keypoints @ matrix[:, :2].T + matrix[:, 2]
         if flip:
             keypoints, weights = keypoints[FLIP], weights[FLIP]
@@ -76,21 +83,24 @@ class Crops(Dataset):
         if self.teacher:
             cells = (SIZE[0] // STRIDE, SIZE[1] // STRIDE)
             maps = self.teacher.targets(person, people.boxes[person], matrix, FLIP if flip else None, cells, STRIDE)
+            maps = augment.blank_outside(maps, edges, matrix, STRIDE)
         crop = augment.recolour(crop, rng)
-        if rng.random() < 0.25:
+        if rng.random() < 0.3:
             other = int(rng.integers(len(people.image)))
             augment.neighbour(crop, people.photo(people.image[other]), people.boxes[other], rng)
         for _ in range(rng.integers(3) if rng.random() < 0.5 else 0):
             augment.occlude(crop, people.photo(int(rng.integers(len(people.sizes)))), rng)
-        if rng.random() < 0.15:
-            x1, y1, x2, y2 = augment.cut_frame(crop, rng)
-            x, y = keypoints.T
-            weights = weights * ((x >= x1) & (x < x2) & (y >= y1) & (y < y2))
-            x1, y1, x2, y2 = np.rint(np.array([x1, y1, x2, y2]) / STRIDE).astype(int)
-            kept = np.zeros_like(maps)
-            kept[..., y1:y2, x1:x2] = maps[..., y1:y2, x1:x2]
-            maps = kept
         return augment.degrade(crop, rng), keypoints, weights, maps
+
+
+def rarity(people: People) -> np.ndarray:
+    """How often each person is drawn (P,), sum 1: photographs of actions show few legs, few backs, and few who lie or bend."""
+    seen = people.scores > 0.35
+    torso = people.keypoints[:, 11:13].sum(1) - people.keypoints[:, 5:7].sum(1)
+    turned = seen[:, [5, 6, 11, 12]].all(1) & (np.abs(np.arctan2(torso[:, 0], torso[:, 1])) >= np.pi / 4)
+    back = seen[:, 5:7].all(1) & (seen[:, :5].sum(1) <= 2)
+    share = 1 + 0.5 * seen[:, 13:15].any(1) + 1.5 * seen[:, 15:].any(1) + 5 * back + 4 * turned
+    return share / share.sum()
 
 
 def gaussian_targets(keypoints: Tensor, weights: Tensor, sigma: float = 2.0) -> tuple[Tensor, Tensor]:
@@ -116,8 +126,9 @@ def teacher_loss(maps: Tensor, taught: Tensor) -> Tensor:
 
 
 def coordinate_loss(points: Tensor, keypoints: Tensor, weights: Tensor) -> Tensor:
-    """Mean of squared differences of coordinates that run 0...1 across the crop."""
+    """Mean of squared differences of coordinates that run 0...1 across the crop; joints outside of it take no part, as for heatmaps."""
     scaled = keypoints / torch.tensor(SIZE, device=keypoints.device)
+    weights = weights * ((scaled >= 0) & (scaled <= 1)).all(2)
     return ((points - scaled) ** 2).mean(2).mul(weights).sum() / weights.sum().clamp(min=1)
 
 
