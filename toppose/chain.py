@@ -59,9 +59,8 @@ class Chain:
         self.session, self.graphs, self.lock = session, Graphs(session), RLock()
         mean, std = (np.array(v, np.float32).reshape(1, 3, 1, 1) for v in (spec.mean, spec.std))
         order = np.array([2, 1, 0] if spec.color == "rgb" else [0, 1, 2], np.int64)
-        self._look: Feeds = {"border": np.array([spec.border], np.float32), "mean": mean, "std": std, "order": order}
+        self._look: Feeds = {"border": np.array([spec.border], np.uint8), "mean": mean, "std": std, "order": order}
         self._crops: dict[tuple[int, geometry.Size], Value] = {}
-        self._meshes: dict[geometry.Size, Value] = {}
         self._outputs: dict[tuple[int, geometry.Size, bool], dict[str, Value]] = {}
 
     def bucket(self, count: int, largest: int) -> int:
@@ -75,7 +74,7 @@ class Chain:
         return Value.of(ort.OrtValue.ortvalue_from_shape_and_type(list(shape), dtype, *self.session.place), dtype)
 
     def cut(self, frames: Frames, index: NDArray[np.intp], matrices: geometry.Float, size: geometry.Size, bucket: int) -> Value:
-        """Crops (bucket,3,h,w) on the device: row n from frames[index[n]] by matrices[n] (2,3); rows beyond them repeat the last."""
+        """Crops (bucket,3,h,w) on the device: row n from frames[index[n]] by matrices[n] (2,3), upright; rows beyond them repeat the last."""
         w, h = size
         key = bucket, size
         if key not in self._crops:
@@ -91,9 +90,9 @@ class Chain:
                     "images": frame,
                     "matrices": back[filled[rows]],
                     "index": np.zeros(len(rows), np.int64),
-                    "mesh": self._mesh(size),
+                    "columns": np.arange(w, dtype=np.float32),
+                    "rows": np.arange(h, dtype=np.float32),
                     "size": np.array([width, height], np.int64),
-                    "planes": np.array([3, -1, h, w], np.int64),
                     **self._look,
                 },
                 {"crops": crops.rows(rows[0], rows[-1] + 1)},
@@ -118,12 +117,6 @@ class Chain:
         if value.dtype != np.float16:
             return value
         return self.graphs.get("to-single").bound({"x": value.view(int(np.prod(value.shape)))}, {"y": None})["y"].view(*value.shape)
-
-    def _mesh(self, size: geometry.Size) -> Value:
-        if size not in self._meshes:
-            y, x = np.mgrid[: size[1], : size[0]].reshape(2, -1)
-            self._meshes[size] = self.up(np.stack([x, y, np.ones_like(x)], 1).astype(np.float32))
-        return self._meshes[size]
 
     def up(self, array: NDArray[Any]) -> Value:
         """A copy on the device."""

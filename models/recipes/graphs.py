@@ -35,7 +35,7 @@ class Graph:
 
     def __call__(self, op: str, *inputs: str, **attributes: Any) -> str:
         out = f"{op.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, list(inputs), [out], **attributes))
+        self.nodes.append(helper.make_node(op, list(inputs), [out], name=out, **attributes))
         return out
 
     def constant(self, value: Any, dtype: Any = np.float32) -> str:
@@ -61,57 +61,67 @@ class Graph:
 def crop(folder: Path) -> None:
     """images (B,H,W,3), matrices (N,2,3) from crop to image pixels, index (N) -> crops (N,3,h,w) = (pixel - mean) / std, bilinear.
 
-    Only the four pixels around each point are taken from the images, as bytes: no image is copied, whatever its size.
-    mesh (h*w,3): (x, y, 1) of every crop pixel; size (2): W, H; planes [3,-1,h,w] is a shape."""
+    Crops are upright: matrices[:, 0, 1] and matrices[:, 1, 0] are 0, so that rows and columns are reckoned apart. Only the four pixels around
+    each point are taken from the images, as bytes: no image is copied, whatever its size. The arithmetic is that of OpenCV 5's warpAffine,
+    so that crops are the host's but for some rounding of ties. columns (w) and rows (h): 0, 1, 2, ... of the crop; size (2): W, H."""
     g = Graph(
         images=("uint8", ("B", "H", "W", 3)),
         matrices=("float", ("N", 2, 3)),
         index=("int64", ("N",)),
-        mesh=("float", ("P", 3)),
+        columns=("float", ("w",)),
+        rows=("float", ("h",)),
         size=("int64", (2,)),
-        border=("float", (1,)),
+        border=("uint8", (1,)),
         mean=("float", (1, 3, 1, 1)),
         std=("float", (1, 3, 1, 1)),
         order=("int64", (3,)),
-        planes=("int64", (4,)),
     )
-    pixels = g("Reshape", "images", g.constant([-1, 3], np.int64))
-    width, height = (g("Gather", "size", g.constant([i], np.int64), axis=0) for i in (0, 1))
-    first = g("Unsqueeze", g("Mul", "index", g("Mul", width, height)), g.constant([1], np.int64))  # pixels before each one's image
-    lines = [g("Squeeze", g("Gather", "matrices", g.constant([i], np.int64), axis=1), g.constant([1], np.int64)) for i in (0, 1)]
-    x, y = (around(g, g("MatMul", line, g("Transpose", "mesh", perm=[1, 0])), limit) for line, limit in zip(lines, (width, height), strict=True))
-    grey = ""
-    for column, across in x:
-        for row, along in y:
-            where = g("Reshape", g("Add", g("Add", g("Mul", row, width), column), first), g.constant([-1], np.int64))
-            share = g("Reshape", g("Mul", across, along), g.constant([1, -1], np.int64))
-            taken = g("Transpose", g("Gather", pixels, where, axis=0), perm=[1, 0])  # (3,N*P)
-            part = g("Mul", g("Sub", g.cast(taken, "float"), "border"), share)
-            grey = g("Add", grey, part) if grey else part
-    # whole grey levels, as the host's crops are and as networks were trained
-    crops = g("Round", g("Gather", g("Transpose", g("Reshape", grey, "planes"), perm=[1, 0, 2, 3]), "order", axis=1))
-    crops = g("Sub", crops, g("Sub", "mean", "border"))
-    g.save(folder / "crop.onnx", crops=(g("Div", crops, "std"), "float", ("N", 3, "h", "w")))
+    i64 = lambda *v: g.constant(v, np.int64)  # noqa: E731
+    pixels = g("Reshape", "images", i64(-1, 3))
+    width, height = (g("Gather", "size", i64(i), axis=0) for i in (0, 1))
+    first = g("Unsqueeze", g("Mul", "index", g("Mul", width, height)), i64(1))  # pixels before each one's image
+    entry = lambda i, j: g("Gather", g("Gather", "matrices", g.constant(i, np.int64), axis=1), i64(j), axis=1)  # noqa: E731
+    scaled = g("Mul", g.cast(entry(0, 0), "double"), g.cast("columns", "double"))
+    x = g.cast(g("Add", scaled, g.cast(entry(0, 2), "double")), "float")  # rounded once, as a fused multiply-add is
+    y = g("Add", g("Mul", entry(1, 1), "rows"), entry(1, 2))
+    (left, right, across), (upper, lower, down) = around(g, x, width, (1, 2)), around(g, y, height, (1, 3))
+
+    def pixel(column: tuple[str, str], row: tuple[str, str]) -> str:
+        """(N,3,h,w): the images' pixels, the border outside of them."""
+        lines = g("Add", g("Mul", row[0], width), g("Unsqueeze", first, i64(2, 3)))
+        where = g("Squeeze", g("Add", lines, column[0]), i64(1))
+        taken = g("Transpose", g("Gather", pixels, where, axis=0), perm=[0, 3, 1, 2])
+        return g.cast(g("Where", g("And", row[1], column[1]), taken, "border"), "float")
+
+    def between(a: str, b: str, share: str) -> str:
+        return g("Add", a, g("Mul", share, g("Sub", b, a)))
+
+    over, under = (between(pixel(left, row), pixel(right, row), across) for row in (upper, lower))
+    grey = g("Round", between(over, under, down))  # whole grey levels: networks were trained on them
+    scale = g("Div", g.constant(1.0), "std")  # and on in the host's order of roundings
+    crops = g("Sub", g("Mul", g("Gather", grey, "order", axis=1), scale), g("Mul", "mean", scale))
+    g.save(folder / "crop.onnx", crops=(crops, "float", ("N", 3, "h", "w")))
 
 
-def around(g: Graph, points: str, limit: str) -> list[tuple[str, str]]:
-    """Points (N,P) along one axis -> the pixels before and after, int64 and inside 0...limit - 1, and their shares, 0 for those outside."""
+def around(g: Graph, points: str, limit: str, axes: tuple[int, int]) -> tuple[tuple[str, str], tuple[str, str], str]:
+    """Points (N,P) along one axis -> the pixels before and after each, int64 and held inside 0...limit - 1, with whether they were inside;
+    and how far the points lie beyond the first. All with `axes` of length 1 put in."""
+    points = g("Unsqueeze", points, g.constant(axes, np.int64))
     last = g("Sub", g.cast(limit, "float"), g.constant(1.0))
-    low = g("Floor", g("Min", g("Max", points, g.constant(-2.0)), g("Add", last, g.constant(2.0))))
-    after = g("Sub", points, low)
-    pairs = []
-    for pixel, share in ((low, g("Sub", g.constant(1.0), after)), (g("Add", low, g.constant(1.0)), after)):
-        inside = g("Min", g("Max", pixel, g.constant(0.0)), last)
-        pairs.append((g.cast(inside, "int64"), g("Mul", share, g.cast(g("Equal", inside, pixel), "float"))))
-    return pairs
+    low = g("Floor", points)
+    sides = []
+    for pixel in (low, g("Add", low, g.constant(1.0))):
+        held = g("Min", g("Max", pixel, g.constant(0.0)), last)
+        sides.append((g.cast(held, "int64"), g("Equal", held, pixel)))
+    return sides[0], sides[1], g("Sub", points, low)
 
 
 def placed(g: Graph, cells: str) -> str:
-    """Cells (N,J,2) double through matrices (N,2,3) double, as float."""
-    start, middle, end, axis = (g.constant([v], np.int64) for v in (0, 2, 3, 2))
-    linear, shift = g("Slice", "matrices", start, middle, axis), g("Slice", "matrices", middle, end, axis)
-    turned, moved = (g("Transpose", m, perm=[0, 2, 1]) for m in (linear, shift))
-    return g.cast(g("Add", g("MatMul", cells, turned), moved), "float")
+    """Cells (N,J,2) double through matrices (N,2,3) double, as float. By hand: ONNX Runtime 1.19 spoils a product of doubles with a transpose."""
+    turned = g("Transpose", "matrices", perm=[0, 2, 1])  # (N,3,2)
+    across, down, shift = (g("Gather", turned, g.constant([i], np.int64), axis=1) for i in range(3))
+    x, y = split(g, cells, 2)
+    return g.cast(g("Add", g("Add", g("Mul", x, across), g("Mul", y, down)), shift), "float")
 
 
 class Peaks:
