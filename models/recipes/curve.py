@@ -2,7 +2,7 @@
 
     python models/recipes/curve.py runs/pose/log.jsonl --out curve.png
 
-Several logs are drawn as one training that was prolonged: each replaces what the ones before it say from its first entry on.
+A training that went on from an earlier point, in one log or several, is drawn as it went on.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ NAMES = {"loss": "loss", "score": "score loss", "error": "held out: median error
 
 def read(logs: list[Path]) -> list[dict[str, float]]:
     entries: list[dict[str, float]] = []
-    for log in logs:
-        new = [json.loads(line) for line in log.read_text().splitlines()]
-        entries = [e for e in entries if e["done"] < new[0]["done"]] + new
+    for line in "".join(log.read_text() for log in logs).splitlines():
+        entry = json.loads(line)
+        while entries and entries[-1]["done"] >= entry["done"]:
+            entries.pop()
+        entries.append(entry)
     return entries
 
 
