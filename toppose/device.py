@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toppose import geometry
-from toppose.card import CoordinateOutput, HeatmapOutput, ModelCard, SimccOutput
+from toppose.card import CoordinateOutput, HeatmapOutput, SimccOutput
 from toppose.chain import Chain, Frames
 from toppose.engine import Engine, Single, Stages, average, mirrored_columns
 from toppose.errors import OptionError
 from toppose.images import Pixels
-from toppose.session import Feeds, Session, Value
+from toppose.session import Feeds, Value
 
 Decoded = tuple[Single, Single]
 
@@ -27,17 +27,8 @@ class DeviceEngine(Engine):
 
     name = "device"
 
-    def __init__(
-        self,
-        session: Session,
-        card: ModelCard,
-        decoder: str | None = None,
-        flip_test: bool = False,
-        batch_size: int | None = None,
-        runs: int | None = None,
-    ) -> None:
-        super().__init__(session, card, decoder, flip_test, batch_size, runs)
-        self.chain = Chain(session, card.input)
+    def _set_up(self, decoder: str | None) -> None:
+        self.chain = Chain(self.session, self.card.input)
         self._decoder = decoder
         self._blur = cache(self._band)
 

@@ -61,6 +61,7 @@ class Engine(ABC):
         self.batches = Batches(batch_size or session.batch or (4 if session.on_cpu else 32), self._runs(runs))
         self._decode, self._shift = reader(card, decoder)
         check_fit(session, card, flip_test)
+        self._set_up(decoder)
 
     def __call__(self, images: Sequence[Pixels], boxes: Sequence[geometry.Float], stages: Stages | None = None) -> tuple[Single, Single]:
         images = self.frames(images)
@@ -83,6 +84,9 @@ class Engine(ABC):
     def warmup(self) -> None:
         """Runs one full batch, so that the first call is as fast as the others."""
         self._run_blank(self.batches.size)
+
+    def _set_up(self, decoder: str | None) -> None:  # noqa: B027  # not every engine has more to set up
+        """What an engine of one kind needs besides."""
 
     @abstractmethod
     def _batch(self, images: Any, index: NDArray[np.intp], boxes: geometry.Float, stages: Stages) -> tuple[Single, Single]:
