@@ -9,7 +9,7 @@ from numpy.random import Generator
 UPPER = np.arange(17) < 11
 
 
-def crop_region(box: np.ndarray, aspect: float, padding: float = 1.25) -> tuple[np.ndarray, np.ndarray]:
+def crop_region(box: np.ndarray, aspect: float, padding: float) -> tuple[np.ndarray, np.ndarray]:
     """Box (4,) xyxy -> centre (2,) and size (2,) of the padded region with width/height = aspect."""
     centre, size = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) * padding
     width = max(size[0], size[1] * aspect)

@@ -17,6 +17,7 @@ import torch
 from boxes import decode
 from networks import CoordinateNet, DetectNet, HeatmapNet
 from torch import Tensor, nn
+from train_pose import PADDING
 
 ORIGIN = "trained by models/recipes from random weights"
 
@@ -65,7 +66,8 @@ def pose(checkpoint: Path, path: Path) -> None:
         "name": path.stem, "task": "pose", "file": path.name, "sha256": digest, "license": "Apache-2.0",
         "origin": f"{ORIGIN}; {done} crops", "skeleton": "coco17",
         "input": {
-            "size": [192, 256], "color": "rgb", "mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375], "padding": 1.25, "warp": "classic",
+            "size": [192, 256], "color": "rgb", "mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375],
+            "padding": PADDING, "warp": "classic",
         },
         "output": output,
     }  # fmt: skip

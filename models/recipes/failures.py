@@ -49,7 +49,7 @@ def hard(photo: np.ndarray, box: np.ndarray, kind: str) -> tuple[np.ndarray, np.
 
 def panel(estimator: Estimator, photo: np.ndarray, box: np.ndarray, title: str) -> np.ndarray:
     """The person with a skeleton, filling a panel."""
-    matrix = augment.crop_matrix(*augment.crop_region(box, PANEL[0] / PANEL[1]), 0.0, PANEL, False)
+    matrix = augment.crop_matrix(*augment.crop_region(box, PANEL[0] / PANEL[1], 1.25), 0.0, PANEL, False)
     poses = estimator.predict(photo, boxes=box[None])
     corners = box.reshape(2, 2) @ matrix[:, :2].T + matrix[:, 2]
     moved = replace(poses, keypoints=poses.keypoints @ matrix[:, :2].T + matrix[:, 2], boxes=corners.reshape(1, 4))

@@ -23,6 +23,7 @@ from training import Average, Run, arguments, learning_rate, optimisers, step
 
 SIZE = (192, 256)  # w, h
 STRIDE = 4
+PADDING = 1.05  # of the box: the card's, and what the crops scatter about
 MEAN = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)
 STD = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
 
@@ -48,7 +49,7 @@ class Crops(Dataset):
 
     def plain(self, person: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         people = self.people
-        region = augment.crop_region(people.boxes[person], SIZE[0] / SIZE[1])
+        region = augment.crop_region(people.boxes[person], SIZE[0] / SIZE[1], PADDING)
         matrix = augment.crop_matrix(*region, 0.0, SIZE, False)
         crop = cv2.warpAffine(people.photo(people.image[person]), matrix, SIZE, flags=cv2.INTER_LINEAR)
         keypoints = people.keypoints[person] @ matrix[:, :2].T + matrix[:, 2]
@@ -61,18 +62,18 @@ class Crops(Dataset):
         photo, box = people.photo(people.image[person]), people.boxes[person]
         edges = np.array([0, 0, photo.shape[1], photo.shape[0]])
         kind = rng.random()
-        if kind < 0.2:
+        if kind < 0.15:
             part = augment.half_body(keypoints, scores > 0.35, rng)
             box = box if part is None else part
-        elif kind < 0.45:
+        elif kind < 0.35:
             edges = augment.frame(box, np.array(photo.shape[:2]), rng)
             box = np.concatenate([np.maximum(box[:2], edges[:2]), np.minimum(box[2:], edges[2:])])
             x, y = keypoints.T
             weights = weights * ((x >= edges[0]) & (x < edges[2]) & (y >= edges[1]) & (y < edges[3]))
-        centre, size = augment.crop_region(box, SIZE[0] / SIZE[1])
+        centre, size = augment.crop_region(box, SIZE[0] / SIZE[1], PADDING)
         centre = centre + rng.normal(0, 0.04, 2) * size
-        size = size * np.clip(np.exp(rng.normal(0, 0.22)), 0.6, 1.5)
-        turn = np.deg2rad(np.clip(rng.normal(0, 25), -60, 60)) if rng.random() < 0.6 else 0.0
+        size = size * np.clip(np.exp(rng.normal(0.02, 0.18)), 0.7, 1.6)
+        turn = np.deg2rad(np.clip(rng.normal(0, 25), -60, 60)) if rng.random() < 0.5 else 0.0
         flip = bool(rng.random() < 0.5)
         matrix = augment.crop_matrix(centre, size, turn, SIZE, flip)
         crop = augment.seen_through(photo, edges, matrix, SIZE)
@@ -85,7 +86,7 @@ class Crops(Dataset):
             maps = self.teacher.targets(person, people.boxes[person], matrix, FLIP if flip else None, cells, STRIDE)
             maps = augment.blank_outside(maps, edges, matrix, STRIDE)
         crop = augment.recolour(crop, rng)
-        if rng.random() < 0.3:
+        if rng.random() < 0.2:
             other = int(rng.integers(len(people.image)))
             augment.neighbour(crop, people.photo(people.image[other]), people.boxes[other], rng)
         for _ in range(rng.integers(3) if rng.random() < 0.5 else 0):
@@ -167,7 +168,7 @@ def main() -> None:
     run, device = Run(a.run), torch.device(a.device)
     people = load_people(a.data, a.run.parent)
     train, held = people.split()
-    train = train.subset(((train.scores > 0.35).sum(1) >= 6) & (np.ptp(train.boxes[:, 1::2], axis=1) >= 24))
+    train = train.subset(((train.scores > 0.35).sum(1) >= 2) & (np.ptp(train.boxes[:, 1::2], axis=1) >= 24))
     held = held.subset((held.scores > 0.35).sum(1) >= 10)
 
     teacher = Teacher(a.teacher, train, a.run.parent) if a.teacher else None

@@ -21,9 +21,11 @@ def orthogonal(m: Tensor, steps: int = 5) -> Tensor:
     x = m / (m.norm() + 1e-7)
     tall = x.size(0) > x.size(1)
     x = x.T if tall else x
-    for _ in range(steps):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
+    gram, product = x @ x.T, torch.eye(len(x), device=x.device)
+    for _ in range(steps):  # all on the small Gram matrix, with which each step commutes
+        factor = a * torch.eye(len(x), device=x.device) + torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        gram, product = factor @ gram @ factor, factor @ product
+    x = product @ x
     return x.T if tall else x
 
 
