@@ -68,7 +68,10 @@ def assign(boxes: Tensor, scores: Tensor, points: Tensor, people: Tensor, known:
 
 
 def detection_loss(levels: list[Tensor], strides: tuple[int, ...], people: Tensor, known: Tensor, doubtful: Tensor) -> tuple[Tensor, Tensor]:
-    """(score loss, box loss). people (B,M,4) xyxy, known (B,M) real rows, doubtful (B,M) rows whose region is left out of the negatives."""
+    """(score loss, box loss). people (B,M,4) xyxy, known (B,M) real rows, the first of each image, doubtful (B,M) those whose region is
+    left out of the negatives."""
+    most = int(known.sum(1).amax().clamp(min=1))
+    people, known, doubtful = people[:, :most], known[:, :most], doubtful[:, :most]
     boxes, logits, points, _ = decode(levels, strides)
     sure = known & ~doubtful
     index, wanted, taken = assign(boxes.detach(), logits.detach().sigmoid(), points, people, sure)

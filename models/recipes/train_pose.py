@@ -23,7 +23,7 @@ from training import Average, Run, arguments, learning_rate, optimisers, step
 
 SIZE = (192, 256)  # w, h
 STRIDE = 4
-PADDING = 1.05  # of the box: the card's, and what the crops scatter about
+PADDING = 1.0  # of the box: the card's, and what the crops scatter about
 MEAN = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)
 STD = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
 
@@ -72,7 +72,7 @@ class Crops(Dataset):
             weights = weights * ((x >= edges[0]) & (x < edges[2]) & (y >= edges[1]) & (y < edges[3]))
         centre, size = augment.crop_region(box, SIZE[0] / SIZE[1], PADDING)
         centre = centre + rng.normal(0, 0.04, 2) * size
-        size = size * np.clip(np.exp(rng.normal(0.02, 0.18)), 0.7, 1.6)
+        size = size * np.clip(np.exp(rng.normal(0.03, 0.17)), 0.7, 1.6)
         turn = np.deg2rad(np.clip(rng.normal(0, 25), -60, 60)) if rng.random() < 0.5 else 0.0
         flip = bool(rng.random() < 0.5)
         matrix = augment.crop_matrix(centre, size, turn, SIZE, flip)
