@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import cv2
 import numpy as np
 import onnxruntime as ort
@@ -9,7 +12,7 @@ import onnxruntime as ort
 MEAN, STD = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
 
 
-def region(box, w, h, padding=1.25):
+def region(box, w, h, padding):
     x1, y1, x2, y2 = (float(v) for v in box)
     cx, cy, sw, sh = (x1 + x2) / 2, (y1 + y2) / 2, (x2 - x1) * padding, (y2 - y1) * padding
     if sw > sh * w / h:
@@ -19,8 +22,8 @@ def region(box, w, h, padding=1.25):
     return cx, cy, sw, sh
 
 
-def crop(image, box, w, h, udp=False):
-    cx, cy, sw, sh = region(box, w, h)
+def crop(image, box, w, h, padding, udp=False):
+    cx, cy, sw, sh = region(box, w, h, padding)
     left, top = cx - sw / 2, cy - sh / 2
     kx, ky = ((w - 1) / sw, (h - 1) / sh) if udp else (w / sw, h / sh)
     return cv2.warpAffine(image, np.array([[kx, 0, -left * kx], [0, ky, -top * ky]]), (w, h), flags=cv2.INTER_LINEAR)
@@ -64,6 +67,7 @@ class Reference:
     def __init__(self, path, decoder="dark", udp=False, flip=None):
         self.session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         self.decoder, self.udp, self.flip = decoder, udp, flip
+        self.padding = json.loads(Path(path).with_suffix(".json").read_text())["input"]["padding"]
 
     def heatmaps(self, crop_bgr):
         blob = ((crop_bgr[..., ::-1].astype(np.float64) - MEAN) / STD).transpose(2, 0, 1)[None].astype(np.float32)
@@ -72,14 +76,14 @@ class Reference:
     def __call__(self, image, boxes):
         keypoints, scores, self.ties = [], [], []
         for box in boxes:
-            cut = crop(image, box, 192, 256, self.udp)
+            cut = crop(image, box, 192, 256, self.padding, self.udp)
             maps = self.heatmaps(cut)
             if self.flip is not None:
                 back = self.heatmaps(cut[:, ::-1].copy())[:, :, ::-1][self.flip].copy()
                 if not self.udp:
                     back[:, :, 1:] = back[:, :, :-1].copy()
                 maps = (maps + back) / 2
-            cx, cy, sw, sh = region(box, 192, 256)
+            cx, cy, sw, sh = region(box, 192, 256, self.padding)
             H, W = maps.shape[1:]
             divide = (W - 1, H - 1) if self.udp else (W, H)
             for heatmap in maps:

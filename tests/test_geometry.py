@@ -83,10 +83,6 @@ def test_letterbox_odd_border_goes_below():
     assert geometry.letterbox_matrix((100, 99), (100, 100))[1, 2] == 0
 
 
-def test_flip():
-    np.testing.assert_allclose(geometry.transform([[(0, 5), (191, 5)]], geometry.flip_matrix(192)), [[(191, 5), (0, 5)]])
-
-
 def test_compose_applies_the_first_first():
     double, move = geometry.scale_shift(np.full(2, 2.0), np.zeros(2)), geometry.scale_shift(np.ones(2), np.array([3.0, 4.0]))
     np.testing.assert_allclose(geometry.transform([(1, 1)], geometry.compose(double, move)), [(8, 10)])

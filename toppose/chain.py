@@ -73,9 +73,12 @@ class Chain:
     def allocate(self, shape: tuple[int, ...], dtype: Any) -> Value:
         return Value.of(ort.OrtValue.ortvalue_from_shape_and_type(list(shape), dtype, *self.session.place), dtype)
 
-    def cut(self, frames: Frames, index: NDArray[np.intp], matrices: geometry.Float, size: geometry.Size, bucket: int) -> Value:
-        """Crops (bucket,3,h,w) on the device: row n from frames[index[n]] by matrices[n] (2,3), upright; rows beyond them repeat the last."""
+    def cut(self, frames: Frames, index: NDArray[np.intp], matrices: geometry.Float, size: geometry.Size, bucket: int, mirror: bool = False) -> Value:
+        """Crops (bucket,3,h,w) on the device: row n from frames[index[n]] by matrices[n] (2,3), upright; rows beyond them repeat the last.
+
+        Mirrored ones hold the same pixels in the other order."""
         w, h = size
+        columns = np.arange(w, dtype=np.float32)
         key = bucket, size
         if key not in self._crops:
             self._crops[key] = self.allocate((bucket, 3, h, w), np.float32)
@@ -90,7 +93,7 @@ class Chain:
                     "images": frame,
                     "matrices": back[filled[rows]],
                     "index": np.zeros(len(rows), np.int64),
-                    "columns": np.arange(w, dtype=np.float32),
+                    "columns": np.ascontiguousarray(columns[::-1]) if mirror else columns,
                     "rows": np.arange(h, dtype=np.float32),
                     "size": np.array([width, height], np.int64),
                     **self._look,

@@ -60,7 +60,7 @@ class DeviceEngine(Engine):
             outputs, mirrored = self.chain.run(crops, size), None
         if self.flip_test:
             with stages.timed("crop"):
-                crops = self.chain.cut(frames, index, geometry.compose(geometry.flip_matrix(size[0]), matrices), size, bucket)
+                crops = self.chain.cut(frames, index, matrices, size, bucket, mirror=True)
             with stages.timed("network"):
                 mirrored = self.chain.run(crops, size, mirror=True)
         with stages.timed("decode"):

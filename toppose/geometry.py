@@ -45,11 +45,6 @@ def heatmap_matrix(size: Size, heatmap: Size, warp: Warp = "classic") -> Float:
     return scale_shift(scale, np.zeros(2))
 
 
-def flip_matrix(width: int) -> Float:
-    """(2,3) mirror of an image `width` pixels wide: x' = width - 1 - x."""
-    return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0]])
-
-
 def letterbox_matrix(image: Size, size: Size, centre: bool = True) -> Float:
     """(2,3) from image to letterbox pixels: one scale for both axes, the picture centred or in the top left corner.
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from boxes import decode, detection_loss, overlap
 from data import People, load_people
+from doubts import with_doubts
 from networks import DetectNet
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -151,6 +152,7 @@ def main() -> None:
     p = arguments(__doc__, "images", 400_000, batch=16, lr=1e-3)
     p.add_argument("--backbone", type=Path, help="checkpoint of the pose network to begin from")
     p.add_argument("--size", type=int, default=320)
+    p.add_argument("--closer", type=Path, help="NAME.onnx of a finished detector: whom it finds where nobody is labelled counts as doubtful")
     a = p.parse_args()
     if a.threads:
         torch.set_num_threads(a.threads)
@@ -158,6 +160,8 @@ def main() -> None:
     people = load_people(a.data, a.run.parent)
     images = np.arange(len(people.sizes))
     held = Photos(people, images[images % 50 == 0], a.size, train=False)
+    if a.closer:
+        people = with_doubts(people, a.closer, a.run.parent)
 
     net = DetectNet()
     if a.backbone:
