@@ -8,18 +8,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
+from boxes import overlap
 from data import People
 
 SIZE = 640  # the photographs are smaller, and the detector is trained on them at half of that
 SCORES = (0.2, 0.3)  # from where a box is a doubt; what score its label gets
-
-
-def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """IoU (N,M) of boxes (N,4) and (M,4)."""
-    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    common = sides.clip(0).prod(2)
-    area_a, area_b = ((x[:, 2:] - x[:, :2]).prod(1) for x in (a, b))
-    return common / (area_a[:, None] + area_b - common)
 
 
 def look_closer(session, photo: np.ndarray, labelled: np.ndarray) -> np.ndarray:
@@ -33,7 +27,8 @@ def look_closer(session, photo: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     corners = np.concatenate([rows[:, :2] - rows[:, 2:4] / 2, rows[:, :2] + rows[:, 2:4] / 2], 1)
     kept = cv2.dnn.NMSBoxes(np.concatenate([corners[:, :2], rows[:, 2:4]], 1).tolist(), rows[:, 4].tolist(), SCORES[0], 0.5)
     boxes = corners[np.array(kept, int)] / scale
-    return boxes[(overlap(boxes, labelled) < 0.5).all(1)]
+    between = overlap(torch.from_numpy(boxes)[:, None], torch.from_numpy(labelled)[None])
+    return boxes[(between < 0.5).all(1).numpy()]
 
 
 def with_doubts(people: People, network: Path, cache: Path) -> People:
