@@ -98,6 +98,22 @@ class Pyramid(nn.Module):
         return levels
 
 
+class BottomUp(nn.Module):
+    """The way back from fine levels to coarse (PAN, Liu et al. 2018), which begins as nothing: where a large thing ends is seen finely."""
+
+    def __init__(self, channels: int, levels: int) -> None:
+        super().__init__()
+        self.down = nn.ModuleList(ConvNorm(channels, channels, stride=2, act=False) for _ in range(levels - 1))
+        for conv in self.down:
+            nn.init.zeros_(conv[1].weight)
+
+    def forward(self, levels: list[Tensor]) -> list[Tensor]:
+        out = levels[:1]
+        for down, level in zip(self.down, levels[1:], strict=True):
+            out.append(F.relu(level + down(out[-1])))
+        return out
+
+
 class Mixer(nn.Module):
     """What lies far apart, together: a 7x7 depthwise convolution and two 1x1 (Liu et al. 2022), which begin as the identity.
 
@@ -157,7 +173,9 @@ class DetectNet(nn.Module):
     def __init__(self, channels: int = 64) -> None:
         super().__init__()
         self.backbone = Backbone()
+        self.mixers = nn.Sequential(*(Mixer(self.backbone.widths[-1]) for _ in range(2)))
         self.pyramid = Pyramid(self.backbone.widths[1:], (channels,) * 3)
+        self.bottom_up = BottomUp(channels, len(self.strides))
         self.boxes = nn.ModuleList(nn.Sequential(ConvNorm(channels, channels // 2), nn.Conv2d(channels // 2, 4, 1)) for _ in self.strides)
         self.persons = nn.ModuleList(nn.Sequential(ConvNorm(channels, channels // 2), nn.Conv2d(channels // 2, 1, 1)) for _ in self.strides)
         for box, person in zip(self.boxes, self.persons, strict=True):
@@ -167,5 +185,6 @@ class DetectNet(nn.Module):
             nn.init.constant_(person[-1].bias, -4.6)  # prior 0.01 (focal loss paper, section 4.1)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        levels = self.pyramid(self.backbone(x)[1:])
+        _, *fine, coarse = self.backbone(x)
+        levels = self.bottom_up(self.pyramid([*fine, self.mixers(coarse)]))
         return [torch.cat([box(f), person(f)], 1) for f, box, person in zip(levels, self.boxes, self.persons, strict=True)]

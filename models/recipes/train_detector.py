@@ -15,15 +15,15 @@ import cv2
 import numpy as np
 import torch
 from boxes import decode, detection_loss, overlap
+from crowds import Crowds
 from data import People, load_people
-from doubts import with_doubts
+from doubts import SURE, second_opinion, with_unlabelled
 from networks import DetectNet
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from training import Average, Run, arguments, learning_rate, optimisers, step
 
 MOST = 64  # people of one training image
-GREY = (114, 114, 114)
 
 
 class Photos(Dataset):
@@ -31,6 +31,7 @@ class Photos(Dataset):
 
     def __init__(self, people: People, images: np.ndarray, size: int, train: bool, first: int = 0, count: int | None = None) -> None:
         self.people, self.images, self.size, self.train, self.first = people, images, size, train, first
+        self.crowds = Crowds(people, images)
         self.count = len(images) if count is None else count
         order = np.argsort(people.image, kind="stable")
         bounds = np.searchsorted(people.image[order], np.arange(len(people.sizes) + 1))
@@ -48,14 +49,17 @@ class Photos(Dataset):
             tiles = [(int(self.images[index]), (0, 0, size, size), None)]
         else:
             tiles = [(int(rng.choice(self.images)), where, rng) for where in self.tiles(rng)]
-        nobody = self.empty_part(rng) if self.train and rng.random() < 0.1 else None
-        if nobody is not None:
+        nobody = self.empty_part(rng) if self.train and rng.random() < 0.5 else None
+        if nobody is not None:  # a place to stand in instead of grey, now and then with nobody in it
             canvas = cv2.resize(nobody, (size, size), interpolation=cv2.INTER_LINEAR)
-            tiles = []
+            tiles = tiles if rng.random() < 0.8 else []
         found = [(np.zeros((0, 4)), np.zeros(0, bool)), *(self.place(canvas, *tile) for tile in tiles)]
+        boxes, sure = np.concatenate([b for b, _ in found]), np.concatenate([s for _, s in found])
+        if self.train and rng.random() < 0.5:
+            boxes, sure = self.crowds.add(canvas, boxes, sure, rng)
         if self.train:
             canvas = augment.degrade(augment.recolour(canvas, rng), rng)
-        boxes, sure = np.concatenate([b for b, _ in found])[:MOST], np.concatenate([s for _, s in found])[:MOST]
+        boxes, sure = boxes[:MOST], sure[:MOST]
         rows, known, doubtful = np.zeros((MOST, 4), np.float32), np.zeros(MOST, bool), np.zeros(MOST, bool)
         rows[: len(boxes)], known[: len(boxes)], doubtful[: len(boxes)] = boxes, True, ~sure
         pixels = np.ascontiguousarray(canvas[:, :, ::-1].transpose(2, 0, 1))
@@ -93,7 +97,7 @@ class Photos(Dataset):
             matrix = np.array([[fit, 0, (tw - w * fit) / 2], [0, fit, (th - h * fit) / 2]])
         else:
             alone = (tw, th) == (self.size, self.size)
-            fit *= np.exp(rng.uniform(*np.log((0.4, 1.3) if alone else (0.7, 2.0))))
+            fit *= np.exp(rng.uniform(*np.log((0.4, 1.8) if alone else (0.7, 2.0))))
             stretch = np.exp(rng.normal(0, 0.08))
             sx, sy = fit * stretch, fit / stretch
             cx, cy = rng.uniform(0.3, 0.7) * w, rng.uniform(0.3, 0.7) * h
@@ -104,13 +108,15 @@ class Photos(Dataset):
         shrink = 0.5 * (np.abs(matrix[[0, 1], [0, 1]]) - 1)  # pixel centres lie half a pixel behind the edges that boxes name
         pixel = matrix.copy()
         pixel[:, 2] += np.where(matrix[[0, 1], [0, 1]] < 0, -1 - shrink, shrink)
-        canvas[y1:y2, x1:x2] = cv2.warpAffine(photo, pixel, (tw, th), flags=cv2.INTER_LINEAR, borderValue=GREY)
+        canvas[y1:y2, x1:x2] = cv2.warpAffine(
+            photo, pixel, (tw, th), canvas[y1:y2, x1:x2].copy(), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_TRANSPARENT
+        )
         corners = people.boxes[rows].reshape(-1, 2, 2) @ matrix[:, :2].T + matrix[:, 2]
         full = np.concatenate([corners.min(1), corners.max(1)], 1)
         boxes = np.clip(full, 0, [tw, th, tw, th])
         left = (boxes[:, 2:] - boxes[:, :2]).prod(1) / np.maximum((full[:, 2:] - full[:, :2]).prod(1), 1e-6)
         seen = (left > 0.05) & ((boxes[:, 2:] - boxes[:, :2]).min(1) > 2)
-        sure = (left > 0.25) & (people.box_scores[rows] >= 0.45) & (boxes[:, 3] - boxes[:, 1] >= 10)
+        sure = (left > 0.25) & (people.box_scores[rows] >= SURE) & (boxes[:, 3] - boxes[:, 1] >= 10)
         return (boxes + np.array([x1, y1, x1, y1]))[seen], sure[seen]
 
 
@@ -152,16 +158,18 @@ def main() -> None:
     p = arguments(__doc__, "images", 400_000, batch=16, lr=1e-3)
     p.add_argument("--backbone", type=Path, help="checkpoint of the pose network to begin from")
     p.add_argument("--size", type=int, default=320)
-    p.add_argument("--closer", type=Path, help="NAME.onnx of a finished detector: whom it finds where nobody is labelled counts as doubtful")
+    p.add_argument("--closer", type=Path, help="NAME.onnx of a finished detector, to look for people whom nobody labelled")
+    p.add_argument("--teacher", type=Path, help="NAME.onnx of a pose network with its card, which says where in what it finds joints are seen")
+    p.add_argument("--box-weight", type=float, default=5.0, help="weight of the box loss beside the score loss")
     a = p.parse_args()
     if a.threads:
         torch.set_num_threads(a.threads)
     run, device = Run(a.run), torch.device(a.device)
-    people = load_people(a.data, a.run.parent)
+    people = second_opinion(load_people(a.data, a.run.parent))
     images = np.arange(len(people.sizes))
     held = Photos(people, images[images % 50 == 0], a.size, train=False)
     if a.closer:
-        people = with_doubts(people, a.closer, a.run.parent)
+        people = with_unlabelled(people, a.closer, a.teacher, a.run.parent)
 
     net = DetectNet()
     if a.backbone:
@@ -184,7 +192,7 @@ def main() -> None:
         with torch.autocast(device.type, torch.bfloat16):
             levels = net(prepare(pixels))
         score_loss, box_loss = detection_loss(levels, DetectNet.strides, rows.to(device), known.to(device), doubtful.to(device))
-        step(score_loss + 5 * box_loss, opts, a.lr * factor)
+        step(score_loss + a.box_weight * box_loss, opts, a.lr * factor)
         average.update(net)
         done += len(pixels)
         running.append((float(score_loss.detach()), float(box_loss.detach())))

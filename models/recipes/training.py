@@ -23,7 +23,8 @@ def orthogonal(m: Tensor, steps: int = 5) -> Tensor:
     x = x.T if tall else x
     gram, product = x @ x.T, torch.eye(len(x), device=x.device)
     for _ in range(steps):  # all on the small Gram matrix, with which each step commutes
-        factor = a * torch.eye(len(x), device=x.device) + torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal().add_(a)
         gram, product = factor @ gram @ factor, factor @ product
     x = product @ x
     return x.T if tall else x
