@@ -58,25 +58,6 @@ def occlude(crop: np.ndarray, other: np.ndarray, rng: Generator) -> None:
         target[:] = patch
 
 
-def neighbour(crop: np.ndarray, photo: np.ndarray, box: np.ndarray, rng: Generator) -> None:
-    """Pastes another person, whole or from the left or right, over a side of the crop, in place: crowds, made on purpose."""
-    h, w = crop.shape[:2]
-    x1, y1, x2, y2 = np.clip(np.rint(box), 0, [photo.shape[1], photo.shape[0]] * 2).astype(int)
-    if x2 - x1 < 16 or y2 - y1 < 32:
-        return
-    scale = h * rng.uniform(0.5, 1.1) / (y2 - y1)
-    size = (max(8, min(w, round((x2 - x1) * scale))), max(8, round((y2 - y1) * scale)))
-    person = cv2.resize(photo[y1:y2, x1:x2], size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    if rng.random() < 0.5:
-        person = person[:, ::-1]
-    shown = int(w * rng.uniform(0.1, 0.4))  # how far it reaches into the crop
-    x = w - shown if rng.random() < 0.5 else shown - size[0]
-    y = int(rng.uniform(-0.2, 1.0) * h) - size[1] // 4
-    left, top, right, bottom = max(x, 0), max(y, 0), min(x + size[0], w), min(y + size[1], h)
-    if right > left and bottom > top:
-        crop[top:bottom, left:right] = person[top - y : bottom - y, left - x : right - x]
-
-
 def frame(box: np.ndarray, size: np.ndarray, rng: Generator) -> np.ndarray:
     """A photograph's border made up through a person: (4,) x1, y1, x2, y2 whole pixels, of a photograph of `size` (height, width).
 

@@ -75,19 +75,11 @@ class Crowds:
             tall = height * np.exp(rng.normal(0, 0.15))
             x += way * rng.uniform(0.15, 0.5) * tall
             pixels, mask = self.cut(float(np.clip(tall, 16, 1.2 * size)), rng)
-            left, top = round(x - mask.shape[1] / 2), round(foot + rng.normal(0, 0.06) * tall - mask.shape[0])
-            x1, y1, x2, y2 = max(left, 0), max(top, 0), min(left + mask.shape[1], size), min(top + mask.shape[0], size)
-            if x2 <= x1 or y2 <= y1:
-                break
-            part = (slice(y1 - top, y2 - top), slice(x1 - left, x2 - left))
-            here = np.zeros((size, size), bool)
-            here[y1:y2, x1:x2] = mask[part]
-            behind = here & covered if rng.random() < 0.5 else None
-            if behind is not None:  # behind those pasted before, still in front of the photograph
-                here &= ~covered
-            else:
+            corner = round(x - mask.shape[1] / 2), round(foot + rng.normal(0, 0.06) * tall - mask.shape[0])
+            behind = covered if rng.random() < 0.5 else None  # those pasted before; the photograph is always behind
+            here = paste(canvas, pixels, mask, corner, behind)
+            if behind is None:
                 masks = [(m & ~here, n) for m, n in masks]
-            np.copyto(canvas[y1:y2, x1:x2], pixels[part], where=here[y1:y2, x1:x2, None])
             covered |= here
             masks.append((here, int(mask.sum())))
         boxes, left_over = seen_boxes(boxes, covered)
@@ -96,6 +88,28 @@ class Crowds:
         rows = np.array([b for b, _ in new]).reshape(-1, 4)
         clear = np.array([s >= LEAST_SEEN for _, s in new], bool) & (rows[:, 3] - rows[:, 1] >= 10)
         return np.concatenate([boxes, rows]), np.concatenate([sure, clear])
+
+    def beside(self, crop: np.ndarray, joints: np.ndarray, seen: np.ndarray, rng: Generator) -> None:
+        """Pastes somebody to the left or right of whom the crop shows, in place: in front of them or, where their joints are known, behind."""
+        h, w = crop.shape[:2]
+        pixels, mask = self.cut(h * rng.uniform(0.5, 1.15), rng)
+        x = w * (0.5 + rng.choice([-1, 1]) * rng.uniform(0.25, 0.6))
+        corner = round(x - mask.shape[1] / 2), round(h * (0.5 + rng.normal(0, 0.15)) - mask.shape[0] / 2)
+        whole = seen[5:].all() and seen[:5].any()
+        paste(crop, pixels, mask, corner, silhouette(joints, (w, h)).astype(bool) if whole and rng.random() < 0.5 else None)
+
+
+def paste(canvas: np.ndarray, pixels: np.ndarray, mask: np.ndarray, corner: tuple[int, int], behind: np.ndarray | None) -> np.ndarray:
+    """Puts the masked pixels with their corner at x, y of the canvas, in place, and nothing over `behind` (H,W) -> where they went (H,W)."""
+    (x, y), (h, w), (H, W) = corner, mask.shape, canvas.shape[:2]
+    here = np.zeros((H, W), bool)
+    x1, y1, x2, y2 = max(x, 0), max(y, 0), min(x + w, W), min(y + h, H)
+    if x2 > x1 and y2 > y1:
+        here[y1:y2, x1:x2] = mask[y1 - y : y2 - y, x1 - x : x2 - x]
+        if behind is not None:
+            here &= ~behind
+        np.copyto(canvas[y1:y2, x1:x2], pixels[y1 - y : y2 - y, x1 - x : x2 - x], where=here[y1:y2, x1:x2, None])
+    return here
 
 
 def bounds(mask: np.ndarray) -> tuple[int, int, int, int]:

@@ -14,6 +14,7 @@ import augment
 import cv2
 import numpy as np
 import torch
+from crowds import Crowds
 from data import FLIP, People, load_people
 from networks import CoordinateNet, HeatmapNet
 from teacher import Teacher
@@ -33,7 +34,7 @@ class Crops(Dataset):
 
     def __init__(self, people: People, train: bool, first: int = 0, count: int | None = None, teacher: Teacher | None = None) -> None:
         self.people, self.train, self.first, self.teacher = people, train, first, teacher
-        self.shares = rarity(people).cumsum()
+        self.shares, self.crowds = rarity(people).cumsum(), Crowds(people, np.unique(people.image))
         self.count = len(people.image) if count is None else count
 
     def __len__(self) -> int:
@@ -85,10 +86,9 @@ class Crops(Dataset):
             cells = (SIZE[0] // STRIDE, SIZE[1] // STRIDE)
             maps = self.teacher.targets(person, people.boxes[person], matrix, FLIP if flip else None, cells, STRIDE)
             maps = augment.blank_outside(maps, edges, matrix, STRIDE)
+        for _ in range(rng.integers(1, 3) if rng.random() < 0.35 else 0):
+            self.crowds.beside(crop, keypoints, weights > 0, rng)
         crop = augment.recolour(crop, rng)
-        if rng.random() < 0.2:
-            other = int(rng.integers(len(people.image)))
-            augment.neighbour(crop, people.photo(people.image[other]), people.boxes[other], rng)
         for _ in range(rng.integers(3) if rng.random() < 0.5 else 0):
             augment.occlude(crop, people.photo(int(rng.integers(len(people.sizes)))), rng)
         return augment.degrade(crop, rng), keypoints, weights, maps
