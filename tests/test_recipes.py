@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import zipfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,6 +18,12 @@ STANDING = np.array(
     [50, 20, 54, 16, 46, 16, 60, 18, 40, 18, 70, 45, 30, 45, 80, 75, 20, 75, 82, 105, 18, 105, 62, 105, 38, 105, 62, 150, 38, 150, 62, 190, 38, 190],
     np.float32,
 ).reshape(17, 2)
+
+
+ONE = {
+    "images": [{"id": 1, "file_name": "a.png", "width": 6, "height": 4}],
+    "annotations": [{"image_id": 1, "bbox": [1, 1, 4, 2], "keypoints": [2, 2, 2, *[0] * 48], "iscrowd": 0}],
+}
 
 
 @pytest.fixture
@@ -40,6 +49,45 @@ def people_of(data, boxes, box_scores, seen=17, size=(240, 320)):
     return data.People(pixels, np.array([0]), np.array([size]), np.zeros(n, int), boxes, np.array(box_scores, np.float32), keypoints, scores)
 
 
+def archive(path, photo=(4, 6), **changed):
+    with zipfile.ZipFile(path, "w") as out:
+        out.writestr("labels.json", json.dumps(ONE | changed))
+        if photo:
+            out.writestr("a.png", cv2.imencode(".png", np.full((*photo, 3), 9, np.uint8))[1].tobytes() if photo != "none" else b"no image")
+    return path
+
+
+def test_people_are_read_once_and_again_when_the_archive_changes(recipes, tmp_path):
+    load = recipes[0].load_people
+    people = load(archive(tmp_path / "a.zip"), tmp_path / "cache")
+    assert people.photo(0).shape == (4, 6, 3)
+    assert (people.photo(0) == 9).all()
+    np.testing.assert_array_equal(people.boxes, [[1, 1, 5, 3]])
+    np.testing.assert_array_equal(np.flatnonzero(people.scores[0]), [0])
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as out:
+        out.writestr("labels.json", json.dumps(ONE))
+        out.writestr("a.png", cv2.imencode(".png", np.full((4, 6, 3), 200, np.uint8))[1].tobytes())
+    assert (load(tmp_path / "a.zip", tmp_path / "cache").photo(0) == 200).all()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"photo": None}, "a.png is annotated, but not in it"),
+        ({"photo": "none"}, "a.png is no image"),
+        ({"photo": (6, 4)}, r"a.png is \(6, 4\), annotated \(4, 6\)"),
+        ({"annotations": []}, "expected people with keypoints, got 0"),
+        ({"annotations": [{"image_id": 1, "bbox": [1, 1, 4, 2]}]}, "expected people with keypoints, got 1, 0 with"),
+    ],
+)
+def test_archives_that_cannot_be_read_are_named(recipes, tmp_path, changed, said):
+    with pytest.raises(ValueError, match=f"bad.zip: {said}"):
+        recipes[0].load_people(archive(tmp_path / "bad.zip", **changed), tmp_path / "cache")
+    (tmp_path / "text.zip").write_text("no zip")
+    with pytest.raises(ValueError, match=r"text.zip: expected a zip"):
+        recipes[0].load_people(tmp_path / "text.zip", tmp_path / "cache")
+
+
 def test_doubtful_boxes_are_believed_for_their_joints_and_dropped_as_doubles(recipes):
     data, doubts, _ = recipes
     boxes = {
@@ -58,20 +106,66 @@ def test_doubtful_boxes_are_believed_for_their_joints_and_dropped_as_doubles(rec
     assert [n for n, s in zip(names, judged.box_scores >= np.float32(doubts.SURE), strict=True) if s] == ["sure", "a body apart", "another sure one"]
 
 
+def test_found_people_are_taken_as_doubtful_where_they_may_be_some(recipes):
+    data, doubts, _ = recipes
+    people = people_of(data, [[0, 0, 100, 200]], [0.9])
+    rows = {  # photograph, box, box score, joints seen
+        "small and apart": [0, 200, 20, 230, 90, 0.3, 4],
+        "large": [0, 200, 0, 280, 190, 0.8, 17],
+        "no joints": [0, 240, 20, 270, 90, 0.3, 2],
+        "part of somebody": [0, 20, 20, 60, 90, 0.3, 9],
+    }
+    found = doubts.with_unlabelled(people, np.array(list(rows.values())))
+    np.testing.assert_allclose(found.boxes, [[0, 0, 100, 200], [200, 20, 230, 90]])
+    assert (found.box_scores >= doubts.SURE).tolist() == [True, False]
+    assert found.keypoints.shape == (2, 17, 2)
+    assert not found.scores[1].any()
+    assert len(doubts.with_unlabelled(people, np.zeros((0, 7))).boxes) == 1
+
+
 def test_silhouette_holds_the_joints_and_no_corner(recipes):
-    mask = recipes[2].silhouette(STANDING, (100, 200))
+    mask = recipes[2].silhouette(STANDING, np.ones(17, bool), (100, 200))
     x, y = np.rint(STANDING).astype(int).T
     assert mask[y, x].all()
     assert not mask[[0, 0, -1, -1], [0, -1, 0, -1]].any()
     assert 0.25 < mask.mean() < 0.6
 
 
+def test_silhouette_leaves_unlabelled_parts_of_the_face_alone(recipes):
+    seen = np.arange(17) != 3
+    elsewhere = np.where(seen[:, None], STANDING, 0)
+    np.testing.assert_array_equal(
+        recipes[2].silhouette(elsewhere, seen, (100, 200)),
+        recipes[2].silhouette(np.where(seen[:, None], STANDING, STANDING[[0, 1, 2, 4]].mean(0)), seen, (100, 200)),
+    )
+    assert recipes[2].whole(seen)
+    assert not recipes[2].whole(np.arange(17) > 4)
+    assert not recipes[2].whole(np.arange(17) < 16)
+
+
+def test_somebody_is_cut_out_where_they_stand(recipes):
+    data, _, crowds = recipes
+    people = people_of(data, [[40, 10, 140, 210]], [0.9])
+    photo = people.photo(0)  # memory order: every pixel its own, by and large
+    photo[:] = 7
+    people.keypoints[0, 9] += 10, -60  # one arm up: no mirror image of itself
+    x, y = np.rint(people.keypoints[0]).astype(int).T
+    photo[y, x] = np.arange(100, 117)[:, None]
+    group = crowds.Crowds(people, np.array([0]))
+    for seed in range(8):  # mirrored and not
+        pixels, mask = group.cut(200, np.random.default_rng(seed))
+        assert pixels.shape == (200, 100, 3)
+        joints = pixels[..., 0] > 99
+        assert joints.sum() == 17
+        assert mask[joints].all()
+
+
 def test_boxes_end_where_people_are_seen_to_end(recipes):
     covered = np.zeros((100, 100), bool)
-    covered[:, 50:] = True
-    boxes, share = recipes[2].seen_boxes(np.array([[30.5, 10, 70, 90], [0, 0, 20, 20], [60, 60, 90, 90]]), covered)
-    np.testing.assert_allclose(boxes, [[30.5, 10, 50, 90], [0, 0, 20, 20], [60, 60, 90, 90]])
-    np.testing.assert_allclose(share, [0.5, 1, 0])
+    covered[:, 50:] = covered[80:, :20] = True
+    boxes, share = recipes[2].seen_boxes(np.array([[30.5, 10, 70, 90], [0, 0, 20, 20], [60, 60, 90, 90], [0, 70, 20, 90]]), covered)
+    np.testing.assert_allclose(boxes, [[30.5, 10, 50, 90], [0, 0, 20, 20], [60, 60, 90, 90], [0, 70, 20, 80]])
+    np.testing.assert_allclose(share, [0.5, 1, 0, 0.5])
 
 
 @pytest.mark.parametrize("corner", [(-4, -4), (8, 8), (3, 2), (-20, 0), (40, 40)])
@@ -87,25 +181,65 @@ def test_paste_stays_inside_and_behind(recipes, corner):
     assert not canvas[~here].any()
 
 
-def test_a_crowd_keeps_labels_true_to_what_is_seen(recipes):
+def coloured(crowds, people, monkeypatch):
+    """A `Crowds` that pastes a solid block of a new colour each time, and what it pasted."""
+    group, pasted = crowds.Crowds(people, np.array([0])), []
+
+    def cut(height, rng):
+        pasted.append(len(pasted) + 1)
+        size = (round(height), round(height / 2))
+        return np.full((*size, 3), pasted[-1], np.uint8), np.ones(size, bool)
+
+    monkeypatch.setattr(group, "cut", cut)
+    return group, pasted
+
+
+def test_a_crowd_keeps_labels_true_to_what_is_seen(recipes, monkeypatch):
     data, _, crowds = recipes
     people = people_of(data, [[40, 10, 140, 210]], [0.9])
-    group = crowds.Crowds(people, np.array([0]))
-    assert len(group.rows) == 1
-    added = 0
-    for seed in range(40):
-        canvas = np.full((160, 160, 3), 7, np.uint8)
-        rng = np.random.default_rng(seed)
-        before, known = np.array([[30.0, 40, 80, 140]]), np.array([True])
-        boxes, sure = group.add(canvas, before, known, rng)
-        assert len(boxes) == len(sure) >= 1
-        assert (boxes[:, :2] >= 0).all()
-        assert (boxes[:, 2:] <= 160).all()
-        assert (boxes[:, 2:] > boxes[:, :2]).all()
-        changed = np.argwhere((canvas != 7).any(2))
-        if len(changed):
-            low, high = boxes[1:, :2].min(0), boxes[1:, 2:].max(0)
-            assert (changed[:, ::-1] >= low).all()
-            assert (changed[:, ::-1] < high).all()
-        added += len(boxes) - 1
-    assert added > 40
+    hidden = unsure = 0
+    for seed in range(60):
+        group, pasted = coloured(crowds, people, monkeypatch)
+        canvas = np.full((160, 160, 3), 255, np.uint8)
+        canvas[90:130, 70:78] = 0
+        before = np.array([[70.0, 90, 78, 130]])
+        boxes, sure = group.add(canvas, before, np.array([True]), np.random.default_rng(seed))
+        share = (canvas[90:130, 70:78, 0] == 0).mean()
+        assert sure[0] == (share >= 0.25)
+        assert (boxes[0, :2] >= before[0, :2]).all()
+        assert (boxes[0, 2:] <= before[0, 2:]).all()
+        seen = [np.argwhere(canvas[..., 0] == colour)[:, ::-1] for colour in pasted]
+        expected = [np.concatenate([xy.min(0), xy.max(0) + 1]) for xy in seen if len(xy)]
+        np.testing.assert_array_equal(boxes[1:], np.reshape(expected, (-1, 4)))
+        assert len(sure) == len(boxes)
+        hidden += share < 0.25
+        unsure += int((~sure[1:]).sum())
+    assert hidden > 3
+    assert unsure > 10
+
+
+def test_crowds_of_nobody_change_nothing(recipes):
+    data, _, crowds = recipes
+    group = crowds.Crowds(people_of(data, [[40, 10, 140, 210]], [0.9], seen=16), np.array([0]))
+    canvas, boxes, sure = np.full((64, 64, 3), 7, np.uint8), np.array([[3.0, 4, 50, 60]]), np.array([True])
+    rows, known = group.add(canvas, boxes, sure, np.random.default_rng(0))
+    group.beside(canvas, STANDING, np.ones(17, bool), np.random.default_rng(0))
+    np.testing.assert_array_equal(rows, boxes)
+    assert known.all()
+    assert (canvas == 7).all()
+
+
+def test_somebody_beside_may_stand_behind_whom_the_crop_shows(recipes, monkeypatch):
+    data, _, crowds = recipes
+    people = people_of(data, [[40, 10, 140, 210]], [0.9])
+    body = crowds.silhouette(STANDING, np.ones(17, bool), (100, 200)).astype(bool)
+    covered = []
+    for seen in (np.ones(17, bool), np.arange(17) < 16):
+        group, _ = coloured(crowds, people, monkeypatch)
+        canvases = [np.full((200, 100, 3), 255, np.uint8) for _ in range(30)]
+        for seed, canvas in enumerate(canvases):
+            group.beside(canvas, STANDING, seen, np.random.default_rng(seed))
+        assert all((c != 255).any() for c in canvases)
+        covered.append(np.array([(c[body] != 255).any() for c in canvases]))
+    assert 5 < covered[0].sum() < 25  # in front half of the time
+    assert covered[1].sum() > covered[0].sum() + 3  # whom one does not see whole, nobody is put behind

@@ -40,6 +40,29 @@ def crop_matrix(centre: np.ndarray, size: np.ndarray, turn: float, out: tuple[in
     return matrix
 
 
+def scribble(size: int, rng: Generator) -> np.ndarray:
+    """Nobody, and no photograph: a canvas (S,S,3) of gradients, spots, strokes and noise, for all that photographs of actions never show."""
+    corners = rng.integers(0, 256, (2, 2, 1 if rng.random() < 0.5 else 3)) * rng.uniform(0, 1)
+    canvas = cv2.resize(np.broadcast_to(corners, (2, 2, 3)).astype(np.uint8), (size, size), interpolation=cv2.INTER_LINEAR)
+    kind, count = rng.integers(4), int(np.exp(rng.uniform(0, np.log(200))))
+    for _ in range(count):
+        colour = rng.integers(0, 256, 3).tolist() if rng.random() < 0.5 else [int(rng.integers(256))] * 3
+        at = rng.integers(0, size, 2).tolist()
+        axes = (np.exp(rng.uniform(0, np.log(size / 2), 2)) / count**0.25).astype(int) + 1
+        thick = -1 if rng.random() < 0.7 else int(rng.integers(1, 6))
+        if kind == 0 or (kind == 3 and rng.random() < 0.5):
+            cv2.ellipse(canvas, at, axes.tolist(), float(rng.uniform(0, 180)), 0, 360, colour, thick)
+        elif kind == 1:
+            cv2.line(canvas, at, rng.integers(0, size, 2).tolist(), colour, int(rng.integers(1, 12)))
+        else:
+            cv2.rectangle(canvas, at, (np.array(at) + axes).tolist(), colour, thick)
+    if rng.random() < 0.6:
+        canvas = cv2.GaussianBlur(canvas, (0, 0), float(np.exp(rng.uniform(-0.5, 2.5))))
+    if rng.random() < 0.5:
+        canvas = np.clip(canvas + rng.normal(0, rng.uniform(2, 40), (size, size, int(rng.choice([1, 3])))), 0, 255).astype(np.uint8)
+    return canvas
+
+
 def occlude(crop: np.ndarray, other: np.ndarray, rng: Generator) -> None:
     """Pastes a rectangle or an ellipse of another photograph, in place."""
     h, w = crop.shape[:2]

@@ -9,17 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from data import People
+from data import JOINT, People
 
 from toppose import Estimator, ModelCard
 from toppose.boxes import iou
 
-SIZE = 640  # the photographs are smaller, and the detector is trained on them at half of that
+SIZE = 640  # twice what the detector is trained at
 LEAST = 0.1  # detector score from where a box is worth a look
-JOINT, FEW, BODY = 0.35, 3, 5  # score from where a joint is seen; so many may be a person; so many are one
+FEW, BODY = 3, 5  # so many joints seen may be a person; so many are one
 PART = 0.7  # with more of its area inside another box, a box may be a part of the other
-LARGE = 100  # pixels high, of 400: nobody so large is missing in the labels
+LARGE = 0.25  # of a photograph's longer side: nobody so high is missing in the labels
 SURE = 0.45  # box score from where a label is taught without a second opinion
+EVERY = 250  # photographs between two savings of a search
 
 
 def closer(detector: Path, pose: Path) -> Estimator:
@@ -38,22 +39,31 @@ def unlabelled(networks: Estimator, photo: np.ndarray, labelled: np.ndarray) -> 
     return np.column_stack([poses.boxes, poses.box_scores, (poses.scores >= JOINT).sum(1)])
 
 
-def with_unlabelled(people: People, detector: Path, pose: Path, cache: Path) -> People:
-    """The same people and those whom only the detector finds, as doubtful ones. Found once, kept in `cache`.
+def search(people: People, detector: Path, pose: Path, cache: Path) -> np.ndarray:
+    """Rows (N, 7): photograph and what `unlabelled` says, for all photographs. Done once, kept in `cache`; stopped, it goes on."""
+    path = cache / f"{detector.stem}-{people.fingerprint(detector, pose)}.closer.npz"
+    state = dict(np.load(path)) if path.exists() else {"done": 0, "rows": np.zeros((0, 7))}
+    total = len(people.sizes)
+    networks = closer(detector, pose) if state["done"] < total else None
+    while networks and state["done"] < total:
+        print(f"looking closer: {state['done']} of {total} photographs", flush=True)
+        some = range(int(state["done"]), min(int(state["done"]) + EVERY, total))
+        found = [unlabelled(networks, people.photo(i), people.boxes[people.image == i]) for i in some]
+        new = [np.column_stack([np.full(len(rows), i), rows]) for i, rows in zip(some, found, strict=True)]
+        state = {"done": some.stop, "rows": np.concatenate([state["rows"], *new])}
+        part = path.with_suffix(".part.npz")
+        np.savez(part, **state)
+        os.replace(part, path)
+    return state["rows"]
+
+
+def with_unlabelled(people: People, rows: np.ndarray) -> People:
+    """The same people and those of `rows` (what `search` found) who may be some, as doubtful ones.
 
     Nothing large, no part of a labelled person and nothing without joints: those are horses, halves and chairs, which stay background."""
-    path = cache / f"{detector.stem}-closer.npy"
-    if not path.exists():
-        networks, found = closer(detector, pose), []
-        for image in range(len(people.sizes)):
-            rows = unlabelled(networks, people.photo(image), people.boxes[people.image == image])
-            found.append(np.column_stack([np.full(len(rows), image), rows]))
-        part = path.with_suffix(".part.npy")
-        np.save(part, np.concatenate(found))
-        os.replace(part, path)
-    rows = np.load(path)
     apart = [not (common(r[1:5], people.boxes[people.image == r[0]]) > PART * area(r[1:5])).any() for r in rows]
-    rows = rows[(rows[:, 6] >= FEW) & (rows[:, 4] - rows[:, 2] <= LARGE) & np.array(apart)]
+    small = rows[:, 4] - rows[:, 2] <= LARGE * people.sizes.max(1)[rows[:, 0].astype(int)]
+    rows = rows[(rows[:, 6] >= FEW) & small & np.array(apart, bool)]
     n = len(rows)
     return replace(
         people,

@@ -18,6 +18,7 @@ from boxes import decode
 from networks import CoordinateNet, DetectNet, HeatmapNet
 from torch import Tensor, nn
 from train_pose import PADDING
+from training import existing, restore
 
 ORIGIN = "trained by models/recipes from random weights"
 
@@ -38,7 +39,7 @@ class RawHead(nn.Module):
 def load(net: nn.Module, checkpoint: Path) -> tuple[nn.Module, int]:
     """The averaged weights, and how many samples they have seen."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    net.load_state_dict(state["average"])
+    restore(net, state["average"], checkpoint)
     return net.eval(), state["done"]
 
 
@@ -57,7 +58,7 @@ def write(net: nn.Module, example: Tensor, path: Path, names: tuple[str, str], f
 
 def pose(checkpoint: Path, path: Path) -> None:
     weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["average"]
-    coordinates = weights["head.weight"].ndim == 2
+    coordinates = "reduce.0.weight" in weights  # of CoordinateNet alone
     net, done = load(CoordinateNet() if coordinates else HeatmapNet(), checkpoint)
     output = {"kind": "coordinates", "unit": "relative"} if coordinates else {"kind": "heatmap", "decoder": "dark", "blur": 11}
     names = ("crops", "coordinates" if coordinates else "heatmaps")
@@ -93,7 +94,7 @@ def detector(checkpoint: Path, path: Path, size: int, threshold: float) -> None:
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("task", choices=("pose", "detector"))
-    p.add_argument("checkpoint", type=Path)
+    p.add_argument("checkpoint", type=existing)
     p.add_argument("out", type=Path, help="NAME.onnx; the card NAME.json is written beside it")
     p.add_argument("--size", type=int, default=416, help="the detector's default size")
     p.add_argument("--threshold", type=float, default=0.45, help="the detector's default threshold")

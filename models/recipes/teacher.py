@@ -24,7 +24,7 @@ class Teacher:
         if card["output"]["kind"] != "heatmap" or card["input"]["warp"] != "classic" or card["skeleton"] != "coco17":
             raise ValueError(f"{network}: expected a coco17 heatmap network of the classic convention, got {card['output']}, {card['input']}")
         self.card, self.size = card["input"], tuple(card["input"]["size"])
-        path = cache / f"{network.stem}-{len(people.image)}.maps.npy"
+        path = cache / f"{network.stem}-{people.fingerprint(network)}.maps.npy"
         if not path.exists():
             self.compute(network, people, path)
         self.maps = np.load(path, mmap_mode="r")

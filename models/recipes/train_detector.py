@@ -8,7 +8,6 @@ Stop it whenever you like: the same command goes on where the last checkpoint st
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import augment
 import cv2
@@ -17,21 +16,25 @@ import torch
 from boxes import decode, detection_loss, overlap
 from crowds import Crowds
 from data import People, load_people
-from doubts import SURE, second_opinion, with_unlabelled
+from doubts import SURE, search, second_opinion, with_unlabelled
 from networks import DetectNet
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from training import Average, Run, arguments, learning_rate, optimisers, step
+from training import Average, Run, arguments, existing, learning_rate, network, optimisers, step
 
 MOST = 64  # people of one training image
 
 
 class Photos(Dataset):
-    """Letterboxed or augmented photographs: uint8 RGB (3,S,S), boxes (MOST,4) xyxy, rows in use (MOST,), doubtful rows (MOST,)."""
+    """Letterboxed or augmented photographs: uint8 RGB (3,S,S), boxes (MOST,4) xyxy, rows in use (MOST,), doubtful rows (MOST,).
 
-    def __init__(self, people: People, images: np.ndarray, size: int, train: bool, first: int = 0, count: int | None = None) -> None:
-        self.people, self.images, self.size, self.train, self.first = people, images, size, train, first
-        self.crowds = Crowds(people, images)
+    From sample `settle` on few people are pasted: at the end it learns what photographs are like, as without mosaics in YOLOX (Ge et al. 2021)."""
+
+    def __init__(
+        self, people: People, images: np.ndarray, size: int, train: bool, first: int = 0, count: int | None = None, settle: float = np.inf
+    ) -> None:
+        self.people, self.images, self.size, self.train, self.first, self.settle = people, images, size, train, first, settle
+        self.crowds = Crowds(people, images) if train else None
         self.count = len(images) if count is None else count
         order = np.argsort(people.image, kind="stable")
         bounds = np.searchsorted(people.image[order], np.arange(len(people.sizes) + 1))
@@ -53,9 +56,11 @@ class Photos(Dataset):
         if nobody is not None:  # a place to stand in instead of grey, now and then with nobody in it
             canvas = cv2.resize(nobody, (size, size), interpolation=cv2.INTER_LINEAR)
             tiles = tiles if rng.random() < 0.8 else []
+        if self.train and rng.random() < 0.05:
+            canvas, tiles = augment.scribble(size, rng), []
         found = [(np.zeros((0, 4)), np.zeros(0, bool)), *(self.place(canvas, *tile) for tile in tiles)]
         boxes, sure = np.concatenate([b for b, _ in found]), np.concatenate([s for _, s in found])
-        if self.train and rng.random() < 0.5:
+        if self.crowds and rng.random() < (0.5 if self.first + index < self.settle else 0.1):
             boxes, sure = self.crowds.add(canvas, boxes, sure, rng)
         if self.train:
             canvas = augment.degrade(augment.recolour(canvas, rng), rng)
@@ -130,7 +135,7 @@ def validate(net: nn.Module, photos: Photos, prepare) -> dict[str, float]:
         for b in range(len(pixels)):
             rows, unsure = people[b][known[b]], doubtful[b][known[b]]
             total += int((~unsure).sum())
-            order = logits[b].sigmoid().topk(200)
+            order = logits[b].sigmoid().topk(min(200, logits.shape[1]))
             candidates, scores = boxes[b][order.indices].cpu(), order.values.cpu()
             free = torch.ones(len(rows), dtype=torch.bool)
             kept = torch.ones(len(candidates), dtype=torch.bool)
@@ -156,20 +161,25 @@ def validate(net: nn.Module, photos: Photos, prepare) -> dict[str, float]:
 
 def main() -> None:
     p = arguments(__doc__, "images", 400_000, batch=16, lr=1e-3)
-    p.add_argument("--backbone", type=Path, help="checkpoint of the pose network to begin from")
+    p.add_argument("--backbone", type=existing, help="checkpoint of the pose network to begin from")
     p.add_argument("--size", type=int, default=320)
-    p.add_argument("--closer", type=Path, help="NAME.onnx of a finished detector, to look for people whom nobody labelled")
-    p.add_argument("--teacher", type=Path, help="NAME.onnx of a pose network with its card, which says where in what it finds joints are seen")
-    p.add_argument("--box-weight", type=float, default=5.0, help="weight of the box loss beside the score loss")
+    p.add_argument("--closer", type=network, help="NAME.onnx of a finished detector with its card, to look for people whom nobody labelled")
+    p.add_argument("--teacher", type=network, help="NAME.onnx of a pose network with its card, which says where in what it finds joints are seen")
+    p.add_argument("--box-weight", type=float, default=7.5, help="weight of the box loss beside the score loss")
     a = p.parse_args()
+    if bool(a.closer) != bool(a.teacher):
+        p.error("--closer and --teacher go together: boxes from one, joints from the other")
+    if a.size % 32 or a.size <= 0:
+        p.error(f"--size: expected a multiple of 32, got {a.size}")
     if a.threads:
         torch.set_num_threads(a.threads)
     run, device = Run(a.run), torch.device(a.device)
-    people = second_opinion(load_people(a.data, a.run.parent))
+    people = load_people(a.data, a.run.parent)
     images = np.arange(len(people.sizes))
-    held = Photos(people, images[images % 50 == 0], a.size, train=False)
+    held = Photos(people, images[images % 50 == 0], a.size, train=False)  # measured by the labels as they came
+    people = second_opinion(people)
     if a.closer:
-        people = with_unlabelled(people, a.closer, a.teacher, a.run.parent)
+        people = with_unlabelled(people, search(people, a.closer, a.teacher, a.run.parent))
 
     net = DetectNet()
     if a.backbone:
@@ -183,7 +193,8 @@ def main() -> None:
     def prepare(pixels: Tensor) -> Tensor:
         return (pixels.to(device).float() / 255).contiguous(memory_format=torch.channels_last)
 
-    photos = Photos(people, images[images % 50 != 0], a.size, train=True, first=done, count=a.images - done)
+    rest, settle = run.left(done, a.images, a.batch), a.images * (1 - a.decay)
+    photos = Photos(people, images[images % 50 != 0], a.size, train=True, first=done, count=rest, settle=settle)
     loader = DataLoader(photos, a.batch, num_workers=a.workers, drop_last=True, prefetch_factor=4 if a.workers else None)
     running: list[tuple[float, float]] = []
     print(f"{len(photos.images)} photographs to train on, {len(held.images)} held out, {done} images done")

@@ -8,19 +8,17 @@ the last checkpoint stands.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import augment
 import cv2
 import numpy as np
 import torch
 from crowds import Crowds
-from data import FLIP, People, load_people
+from data import FLIP, JOINT, People, load_people
 from networks import CoordinateNet, HeatmapNet
 from teacher import Teacher
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from training import Average, Run, arguments, learning_rate, optimisers, step
+from training import Average, Run, arguments, learning_rate, network, optimisers, step
 
 SIZE = (192, 256)  # w, h
 STRIDE = 4
@@ -34,7 +32,8 @@ class Crops(Dataset):
 
     def __init__(self, people: People, train: bool, first: int = 0, count: int | None = None, teacher: Teacher | None = None) -> None:
         self.people, self.train, self.first, self.teacher = people, train, first, teacher
-        self.shares, self.crowds = rarity(people).cumsum(), Crowds(people, np.unique(people.image))
+        self.images = np.unique(people.image)
+        self.shares, self.crowds = rarity(people).cumsum(), Crowds(people, self.images)
         self.count = len(people.image) if count is None else count
 
     def __len__(self) -> int:
@@ -54,7 +53,7 @@ class Crops(Dataset):
         matrix = augment.crop_matrix(*region, 0.0, SIZE, False)
         crop = cv2.warpAffine(people.photo(people.image[person]), matrix, SIZE, flags=cv2.INTER_LINEAR)
         keypoints = people.keypoints[person] @ matrix[:, :2].T + matrix[:, 2]
-        return crop, keypoints, (people.scores[person] > 0.35).astype(np.float32), np.zeros(0, np.uint8)
+        return crop, keypoints, (people.scores[person] > JOINT).astype(np.float32), np.zeros(0, np.uint8)
 
     def cut(self, person: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         people = self.people
@@ -64,7 +63,7 @@ class Crops(Dataset):
         edges = np.array([0, 0, photo.shape[1], photo.shape[0]])
         kind = rng.random()
         if kind < 0.15:
-            part = augment.half_body(keypoints, scores > 0.35, rng)
+            part = augment.half_body(keypoints, scores > JOINT, rng)
             box = box if part is None else part
         elif kind < 0.35:
             edges = augment.frame(box, np.array(photo.shape[:2]), rng)
@@ -79,24 +78,25 @@ class Crops(Dataset):
         matrix = augment.crop_matrix(centre, size, turn, SIZE, flip)
         crop = augment.seen_through(photo, edges, matrix, SIZE)
         keypoints = keypoints @ matrix[:, :2].T + matrix[:, 2]
+        seen = (scores > JOINT) & (weights > 0)
         if flip:
-            keypoints, weights = keypoints[FLIP], weights[FLIP]
+            keypoints, weights, seen = keypoints[FLIP], weights[FLIP], seen[FLIP]
         maps = np.zeros(0, np.uint8)
         if self.teacher:
             cells = (SIZE[0] // STRIDE, SIZE[1] // STRIDE)
             maps = self.teacher.targets(person, people.boxes[person], matrix, FLIP if flip else None, cells, STRIDE)
             maps = augment.blank_outside(maps, edges, matrix, STRIDE)
         for _ in range(rng.integers(1, 3) if rng.random() < 0.35 else 0):
-            self.crowds.beside(crop, keypoints, weights > 0, rng)
+            self.crowds.beside(crop, keypoints, seen, rng)
         crop = augment.recolour(crop, rng)
         for _ in range(rng.integers(3) if rng.random() < 0.5 else 0):
-            augment.occlude(crop, people.photo(int(rng.integers(len(people.sizes)))), rng)
+            augment.occlude(crop, people.photo(int(rng.choice(self.images))), rng)
         return augment.degrade(crop, rng), keypoints, weights, maps
 
 
 def rarity(people: People) -> np.ndarray:
     """How often each person is drawn (P,), sum 1: photographs of actions show few legs, few backs, and few who lie or bend."""
-    seen = people.scores > 0.35
+    seen = people.scores > JOINT
     torso = people.keypoints[:, 11:13].sum(1) - people.keypoints[:, 5:7].sum(1)
     turned = seen[:, [5, 6, 11, 12]].all(1) & (np.abs(np.arctan2(torso[:, 0], torso[:, 1])) >= np.pi / 4)
     back = seen[:, 5:7].all(1) & (seen[:, :5].sum(1) <= 2)
@@ -159,7 +159,7 @@ def validate(net: nn.Module, people: People, prepare) -> dict[str, float]:
 def main() -> None:
     p = arguments(__doc__, "crops", 1_000_000, batch=32, lr=2e-3)
     p.add_argument("--head", choices=("heatmap", "coordinates"), default="heatmap")
-    p.add_argument("--teacher", type=Path, help="NAME.onnx of a heatmap network with its card NAME.json beside it")
+    p.add_argument("--teacher", type=network, help="NAME.onnx of a heatmap network with its card NAME.json beside it")
     a = p.parse_args()
     if a.teacher and a.head != "heatmap":
         p.error("--teacher teaches heatmaps: not with --head coordinates")
@@ -168,8 +168,8 @@ def main() -> None:
     run, device = Run(a.run), torch.device(a.device)
     people = load_people(a.data, a.run.parent)
     train, held = people.split()
-    train = train.subset(((train.scores > 0.35).sum(1) >= 2) & (np.ptp(train.boxes[:, 1::2], axis=1) >= 24))
-    held = held.subset((held.scores > 0.35).sum(1) >= 10)
+    train = train.subset(((train.scores > JOINT).sum(1) >= 2) & (np.ptp(train.boxes[:, 1::2], axis=1) >= 24))
+    held = held.subset((held.scores > JOINT).sum(1) >= 10)
 
     teacher = Teacher(a.teacher, train, a.run.parent) if a.teacher else None
 
@@ -184,7 +184,7 @@ def main() -> None:
     def prepare(pixels: Tensor) -> Tensor:
         return ((pixels.to(device).float() - mean) / std).contiguous(memory_format=torch.channels_last)
 
-    crops = Crops(train, train=True, first=done, count=a.crops - done, teacher=teacher)
+    crops = Crops(train, train=True, first=done, count=run.left(done, a.crops, a.batch), teacher=teacher)
     loader = DataLoader(crops, a.batch, num_workers=a.workers, drop_last=True, prefetch_factor=4 if a.workers else None)
     running: list[float] = []
     print(f"{len(train.image)} people to train on, {len(held.image)} held out, {done} crops done")

@@ -71,10 +71,24 @@ def learning_rate(done: int, total: int, warmup: int, decay: float) -> float:
     return min(1.0, (done + 1) / warmup, max(0.0, (total - done) / down))
 
 
+def existing(text: str) -> Path:
+    """Flag value: a file that is there, said before anything is read or written."""
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"no such file: {text}")
+    return Path(text)
+
+
+def network(text: str) -> Path:
+    """Flag value: an ONNX network with its card beside it."""
+    path = existing(text)
+    existing(str(path.with_suffix(".json")))
+    return path
+
+
 def arguments(description: str, sample: str, amount: int, batch: int, lr: float) -> argparse.ArgumentParser:
     """The flags of every training; `sample` is what it counts, "crops" or "images"."""
     p = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--data", type=Path, required=True, help="zip of photographs with COCO person annotations")
+    p.add_argument("--data", type=existing, required=True, help="zip of photographs with COCO person annotations")
     p.add_argument("--run", type=Path, required=True, help="folder for checkpoints and the log; the decoded photographs lie beside it")
     p.add_argument(f"--{sample}", type=int, default=amount, help=f"how many {sample} the training sees (default {amount})")
     p.add_argument("--batch", type=int, default=batch)
@@ -118,6 +132,14 @@ class Average:
                 mine.copy_(its)
 
 
+def restore(net: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    """Loads weights; ValueError where the checkpoint `path` is of another network."""
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as e:
+        raise ValueError(f"{path}: a checkpoint of another network than {type(net).__name__} is now") from e
+
+
 class Run:
     """A folder with a checkpoint that is replaced whole or not at all, and a log of one JSON object a line."""
 
@@ -140,12 +162,23 @@ class Run:
         if not path.exists():
             return 0
         state = torch.load(path, map_location="cpu", weights_only=True)
-        net.load_state_dict(state["net"])
-        average.net.load_state_dict(state["average"])
+        restore(net, state["net"], path)
+        restore(average.net, state["average"], path)
         average.steps = state["steps"]
+        if len(opts) != len(state["optimisers"]):
+            raise ValueError(f"{path}: begun with another --optimiser")
         for opt, saved in zip(opts, state["optimisers"], strict=True):
+            decays = [group["weight_decay"] for group in opt.param_groups]  # the flag's, not the checkpoint's
             opt.load_state_dict(saved)
+            for group, decay in zip(opt.param_groups, decays, strict=True):
+                group["weight_decay"] = decay
         return int(state["done"])
+
+    def left(self, done: int, total: int, batch: int) -> int:
+        """How many samples are still to be seen; says so where that is not even a batch."""
+        if total - done < batch:
+            print(f"{self.folder}: nothing left to do, {done} of {total} are done in batches of {batch}")
+        return max(total - done, 0)
 
     def elapsed(self) -> float:
         return time.time() - self.started
