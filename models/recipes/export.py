@@ -1,6 +1,8 @@
-"""Exports a checkpoint of train_pose.py or train_detector.py to ONNX (opset 17, dynamic batch) with its card.
+"""Exports checkpoints of train_pose.py or train_detector.py to ONNX (opset 17, dynamic batch) with a card.
 
-python models/recipes/export.py pose runs/pose/last.pt models/pose-n.onnx
+Of several checkpoints the mean is taken: what one training was at the ends of two plateaus is better together (Wortsman et al. 2022).
+
+python models/recipes/export.py pose runs/pose/first.pt runs/pose/last.pt models/pose-n.onnx
 python models/recipes/export.py detector runs/detector/last.pt models/person-n.onnx
 """
 
@@ -36,11 +38,14 @@ class RawHead(nn.Module):
         return torch.cat([centre, size, logits.sigmoid().unsqueeze(-1)], -1).transpose(1, 2)
 
 
-def load(net: nn.Module, checkpoint: Path) -> tuple[nn.Module, int]:
-    """The averaged weights, and how many samples they have seen."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    restore(net, state["average"], checkpoint)
-    return net.eval(), state["done"]
+def load(net: nn.Module, checkpoints: list[Path]) -> tuple[nn.Module, int]:
+    """The mean of the checkpoints' averaged weights, and how many samples the longest has seen."""
+    states = [torch.load(c, map_location="cpu", weights_only=True) for c in checkpoints]
+    for state, checkpoint in zip(states, checkpoints, strict=True):
+        restore(net, state["average"], checkpoint)
+    weights = {k: torch.stack([s["average"][k] for s in states]) for k in states[0]["average"]}
+    net.load_state_dict({k: v.mean(0) if v.is_floating_point() else v.amax(0) for k, v in weights.items()})
+    return net.eval(), max(state["done"] for state in states)
 
 
 def write(net: nn.Module, example: Tensor, path: Path, names: tuple[str, str], free: dict[int, str], meta: dict[str, str]) -> str:
@@ -56,10 +61,10 @@ def write(net: nn.Module, example: Tensor, path: Path, names: tuple[str, str], f
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def pose(checkpoint: Path, path: Path) -> None:
-    weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["average"]
+def pose(checkpoints: list[Path], path: Path) -> None:
+    weights = torch.load(checkpoints[0], map_location="cpu", weights_only=True)["average"]
     coordinates = "reduce.0.weight" in weights  # of CoordinateNet alone
-    net, done = load(CoordinateNet() if coordinates else HeatmapNet(), checkpoint)
+    net, done = load(CoordinateNet() if coordinates else HeatmapNet(), checkpoints)
     output = {"kind": "coordinates", "unit": "relative"} if coordinates else {"kind": "heatmap", "decoder": "dark", "blur": 11}
     names = ("crops", "coordinates" if coordinates else "heatmaps")
     digest = write(net, torch.zeros(2, 3, 256, 192), path, names, {0: "batch"}, {"license": "Apache-2.0"})
@@ -75,8 +80,8 @@ def pose(checkpoint: Path, path: Path) -> None:
     path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
 
 
-def detector(checkpoint: Path, path: Path, size: int, threshold: float) -> None:
-    net, done = load(DetectNet(), checkpoint)
+def detector(checkpoints: list[Path], path: Path, size: int, threshold: float) -> None:
+    net, done = load(DetectNet(), checkpoints)
     meta = {
         "description": "toppose person detector", "author": "toppose", "license": "Apache-2.0", "task": "detect", "stride": "32", "batch": "1",
         "imgsz": str([size, size]), "names": "{0: 'person'}", "end2end": "False",
@@ -94,16 +99,16 @@ def detector(checkpoint: Path, path: Path, size: int, threshold: float) -> None:
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("task", choices=("pose", "detector"))
-    p.add_argument("checkpoint", type=existing)
+    p.add_argument("checkpoints", type=existing, nargs="+")
     p.add_argument("out", type=Path, help="NAME.onnx; the card NAME.json is written beside it")
     p.add_argument("--size", type=int, default=416, help="the detector's default size")
-    p.add_argument("--threshold", type=float, default=0.45, help="the detector's default threshold")
+    p.add_argument("--threshold", type=float, default=0.55, help="the detector's default threshold")
     a = p.parse_args()
     torch.set_num_threads(1)
     if a.task == "pose":
-        pose(a.checkpoint, a.out)
+        pose(a.checkpoints, a.out)
     else:
-        detector(a.checkpoint, a.out, a.size, a.threshold)
+        detector(a.checkpoints, a.out, a.size, a.threshold)
 
 
 if __name__ == "__main__":
