@@ -63,7 +63,8 @@ def test_heads(name, options, end2end, photos, tmp_path, monkeypatch):
     own = ultralytics.YOLO(path, task="detect")
     for photo in photos:
         blob, matrices = mine.prepare([photo], (320, 320))
-        boxes = mine._read([o[0] for o in mine._ordered(mine.session.run(blob))], photo, matrices[0])
+        found = mine._candidates([o[0] for o in mine._ordered(mine.session.run(blob))])
+        boxes = mine._finish(*found, photo, matrices[0])
         # Ultralytics' own post-processing of the very same input
         result = own.predict(torch.from_numpy(blob), conf=0.05, iou=0.6, classes=[0], imgsz=320, verbose=False, max_det=3000, device="cpu")[0]
         theirs = transform_boxes(result.boxes.xyxy.numpy(), invert(matrices[0])).clip(0, [photo.shape[1], photo.shape[0]] * 2)
