@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from toppose.batching import Batches
@@ -31,3 +35,21 @@ def test_one_row_that_does_not_fit_is_an_error():
     with pytest.raises(OutOfMemory, match="full"):
         Batches(8)(3, work)
     Batches(8)(0, work)  # nobody, nothing to do
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_forked_child_has_threads_of_its_own():
+    program = """
+import os
+from toppose.batching import Batches
+batches = Batches(2, runs=2)
+batches(6, lambda first, last: None)
+child = os.fork()
+rows = []
+batches(6, lambda first, last: rows.extend(range(first, last)))
+if child == 0:
+    os._exit(7 if sorted(rows) == list(range(6)) else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["7"]

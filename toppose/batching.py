@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,10 +19,16 @@ class Batches:
 
     def __init__(self, size: int, runs: int = 1) -> None:
         self.size, self.runs = size, runs
-        self._pool = ThreadPoolExecutor(runs, "toppose") if runs > 1 else None
+        self._start()
         self._told = False
 
+    def _start(self) -> None:
+        self._process = os.getpid()
+        self._pool = ThreadPoolExecutor(self.runs, "toppose") if self.runs > 1 else None
+
     def __call__(self, count: int, work: Callable[[int, int], None]) -> None:
+        if self._process != os.getpid():  # forked: the threads stayed behind, and would be waited for without end
+            self._start()
         if self._pool is None:
             self._fit(work, 0, count)
         else:
