@@ -68,6 +68,9 @@ def test_what_is_no_card(tmp_path):
     (tmp_path / "b.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(CardError, match="expected JSON"):
         ModelCard.load(tmp_path / "b.json")
+    (tmp_path / "b.json").write_text("[" * 100_000)
+    with pytest.raises(CardError, match="expected JSON"):
+        ModelCard.load(tmp_path / "b.json")
     (tmp_path / "c.json").write_text("[]")
     with pytest.raises(CardError, match=r"c\.json"):
         ModelCard.load(tmp_path / "c.json")

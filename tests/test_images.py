@@ -90,6 +90,7 @@ def test_pil():
         ("no/such/file.jpg", "'no/such/file.jpg': no such file"),
         ("a\0b", "cannot read"),
         (".", r"got the folder '\.'"),
+        ("/dev/zero", "got the device '/dev/zero'"),
         ("http://host/a.jpg", "cannot read 'http://host/a.jpg': no such file"),
     ],
 )

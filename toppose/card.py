@@ -146,7 +146,7 @@ class ModelCard(_Strict):
             data = json.loads(path.read_text("utf-8"))
         except OSError as e:
             raise CardError(f"card {str(path)!r} cannot be read: {e.strerror}") from None
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             raise CardError(f"card {str(path)!r}: expected JSON, got {e}") from None
         if not isinstance(data, dict):
             raise CardError(f"card {str(path)!r}: expected a JSON object, got {type(data).__name__}")
@@ -168,4 +168,4 @@ class ModelCard(_Strict):
 
 def explain(error: ValidationError) -> str:
     """A pydantic error as one line: field, what was wrong, what came."""
-    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']} (got {str(e.get('input'))[:80]!r})" for e in error.errors())
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']} (got {repr(e.get('input'))[:80]})" for e in error.errors())

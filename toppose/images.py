@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, Union
@@ -48,7 +49,12 @@ def read_images(images: Sequence[ImageLike], color: Color = "bgr", name: str = "
 def _read_file(path: str | os.PathLike[str], name: str) -> Pixels:
     shown = repr(os.fspath(path))
     try:
+        mode = Path(path).stat().st_mode
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):  # /dev/zero never ends
+            raise ImageError(f"{name}: expected an image file, got the device {shown}")
         data = Path(path).read_bytes()
+    except ImageError:
+        raise
     except IsADirectoryError:
         raise ImageError(f"{name}: expected an image file, got the folder {shown}") from None
     except (OSError, ValueError) as e:
