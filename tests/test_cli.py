@@ -55,6 +55,10 @@ def test_predict_a_folder_and_a_bad_file(tmp_path, photo, capsys):
         ["predict", "a.jpg", "--threads", "0"],
         ["predict", "a.jpg", "--detection-threshold", "2"],
         ["bench", "--people", "no"],
+        ["predict", ""],
+        ["predict", "a.jpg", "--json", ""],
+        ["predict", "a.jpg", "--out", ""],
+        ["eval", ""],
     ],
 )
 def test_bad_usage_is_2(arguments, capsys):
@@ -86,6 +90,7 @@ def test_failures_are_1(arguments, message, capsys, tmp_path, monkeypatch):
         (["--device", "gpu"], "device: expected"),
         (["--json", "/nowhere/poses.json"], "--json: expected a file in a folder that is there; got '/nowhere/poses.json'"),
         (["--json", "."], "--json: expected a file"),
+        (["--json", "/proc/poses.json"], "--json: cannot write '/proc/poses.json'"),
         (["--out", "pyproject.toml"], "--out: expected a folder"),
     ],
 )
@@ -102,6 +107,26 @@ def test_json_through_a_link_and_into_a_device(tmp_path, photo):
     assert json.loads((tmp_path / "target.json").read_text())["errors"] == []
     assert main(["predict", str(photo), "--json", os.devnull, "--device", "cpu"]) == 0
     assert not Path(os.devnull).is_file()
+
+
+def test_no_photograph_is_written_over(tmp_path, photo, capsys):
+    for name in ("a.jpg", "a_poses.jpg"):
+        shutil.copy(photo, tmp_path / name)
+    (tmp_path / "link.json").symlink_to("a.jpg")
+    assert main(["predict", str(tmp_path), "--out", str(tmp_path), "--device", "cpu"]) == 0
+    assert sorted(p.name for p in tmp_path.glob("*.jpg")) == ["a.jpg", "a_2_poses.jpg", "a_poses.jpg", "a_poses_poses.jpg"]
+    capsys.readouterr()
+    for name in ("a.jpg", "link.json"):
+        assert main(["predict", str(tmp_path / "a.jpg"), "--json", str(tmp_path / name), "--device", "cpu"]) == 2
+        assert "--json: expected another file than the photographs" in capsys.readouterr().err
+    assert all((tmp_path / name).read_bytes() == photo.read_bytes() for name in ("a.jpg", "a_poses.jpg"))
+
+
+def test_a_full_disk_is_named(photo, capsys):
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    assert main(["predict", str(photo), "--json", "/dev/full", "--device", "cpu"]) == 1
+    assert "toppose: /dev/full: No space left on device" in capsys.readouterr().err
 
 
 def test_info(capsys):

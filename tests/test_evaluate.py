@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 
 import cv2
 import numpy as np
 import pytest
 
-from toppose import COCO17, EvaluationError, Poses
+from toppose import COCO17, Estimator, EvaluationError, Poses
 from toppose.cli import main
 from toppose.coco import read_coco, read_detections
 from toppose.evaluate import box_ap, evaluate, hard_cases, keypoint_ap, motion_blur, predict, torso_angle
@@ -140,6 +141,9 @@ def test_boxes_of_a_file(archive, tmp_path):
     assert predict(Seen(), data, boxes) == {1: 0, 2: 1}
     assert predict(Seen(), data) == {1: 2, 2: 2}
     path.write_text(json.dumps([{"image_id": 2, "category_id": 18, "bbox": [1, 2, 3, 4], "score": 0.5}]))
+    with pytest.raises(EvaluationError, match=r"none of the 1 boxes of .* is of category 1, the person"):
+        read_detections(path, data)
+    path.write_text("[]")
     assert read_detections(path, data) == {}
     path.write_text(json.dumps([{"image_id": 9, "bbox": [1, 2, 3, 4], "score": 0.5}]))
     with pytest.raises(EvaluationError, match=r"boxes of images that are not in the data: \[9\]"):
@@ -174,6 +178,12 @@ def test_an_archive_has_one_file_of_annotations(tmp_path, names, message):
         ("annotations", {"bbox": [1, 2, 0, 5]}, r"annotations\.0\.bbox\.2.*greater than 0"),
         ("annotations", {"keypoints": None}, r"annotations\.0\.keypoints"),
         ("annotations", {"area": None}, r"annotations\.0\.area"),
+        ("annotations", {"area": 0}, r"annotations\.0: .*area of a person with labelled joints must be above 0"),
+        ("annotations", {"area": -1}, r"annotations\.0\.area: .*greater than or equal to 0"),
+        ("annotations", {"keypoints": [1, 1, 3] * 17}, r"annotations\.0: .*visibility of a joint is 0, 1 or 2, not 3"),
+        ("annotations", {"iscrowd": "0"}, r"annotations\.0\.iscrowd: .*got '0'"),
+        ("annotations", {"category_id": "1"}, r"annotations\.0\.category_id: .*got '1'"),
+        ("annotations", {"category_id": 5}, "annotation 1 of .* is of category 5, which is not in it"),
         ("annotations", {"image_id": 99}, "annotation 1 of .* is of image 99, which is not in it"),
         ("annotations", {"id": 2}, r"annotations of .* have ids that occur twice: \[2\]"),
         ("images", {"file_name": None}, r"images\.0\.file_name"),
@@ -207,6 +217,57 @@ def test_the_person_may_have_any_number(archive, tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(coco))
     with pytest.raises(EvaluationError, match=r"expected a category named 'person' .* got \['dog', 'cat'\]"):
         read_coco(tmp_path / "a.json")
+
+
+def changed(archive, tmp_path, change):
+    """The set with its annotations put through `change`, beside its photographs."""
+    with zipfile.ZipFile(archive) as files:
+        files.extractall(tmp_path)
+    path = tmp_path / "set" / "annotations.json"
+    coco = json.loads(path.read_text())
+    change(coco)
+    path.write_text(json.dumps(coco))
+    return path
+
+
+def test_a_person_may_have_the_number_0(archive, tmp_path):
+    data = read_coco(changed(archive, tmp_path, lambda coco: coco["annotations"][0].update(id=0)))
+    assert keypoint_ap(data, found(data)) == {"AP": pytest.approx(1), "AP50": pytest.approx(1), "AP75": pytest.approx(1), "AR": 1, "people": 4}
+
+
+def test_others_than_people_need_no_joints(archive, tmp_path):
+    def change(coco):
+        coco["categories"].append({"id": 2, "name": "dog"})
+        coco["annotations"].append({"id": 9, "image_id": 1, "category_id": 2, "bbox": [1, 2, 3, 4], "area": 12})
+
+    assert len(read_coco(changed(archive, tmp_path, change)).coco["annotations"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda coco: coco["images"][1].update(width=600), r"photograph '2.png' is 512x512 pixels; its annotations are of 600x512"),
+        (lambda coco: coco["annotations"][2].update(id=70, keypoints=[1, 1, 2] * 5), "annotation 70: expected 51 numbers of keypoints, .* got 15"),
+        (lambda coco: coco["categories"][0].update(keypoints=["left_eye"]), "another order than the network's: 'left_eye' where that has 'nose'"),
+        (lambda coco: [a.update(keypoints=[0] * 51) for a in coco["annotations"]], "expected people with labelled joints .* got none"),
+        (lambda coco: [a.update(iscrowd=1) for a in coco["annotations"]], "expected people with labelled joints .* got none"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_named(archive, tmp_path, capsys, change, message):
+    assert main(["eval", str(changed(archive, tmp_path, change)), "--device", "cpu"]) == 1
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_joints_may_be_spelled_another_way(archive, tmp_path):
+    data = read_coco(changed(archive, tmp_path, lambda coco: coco["categories"][0].update(keypoints=["Nose", "left eye", "Right-Eye"])))
+    assert data.joints[1] == "left eye"
+    assert evaluate(Estimator(None, device="cpu"), data)["rows"]["all people"]["people"] == 4
+
+
+@pytest.mark.parametrize("options", [["--detector", "person-n"], ["--detection-threshold", "0.5"], ["--max-people", "3"]])
+def test_options_of_the_detector_need_it(archive, capsys, options):
+    assert main(["eval", str(archive), *options]) == 2
+    assert f"{options[0]}: only with --boxes own" in capsys.readouterr().err
 
 
 def test_nobody_to_find_has_no_ap(archive):

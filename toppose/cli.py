@@ -44,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the exit does not try to flush again
         return 1
     except OSError as e:
-        return _fail(f"{e.filename or 'file'}: {e.strerror or e}")
+        return _fail(f"{e.filename or 'standard output'}: {e.strerror or e}")
+    except MemoryError as e:
+        return _fail(f"not enough memory: {e}")
     except KeyboardInterrupt:
         return _fail("interrupted")
 
@@ -66,9 +68,9 @@ def _parser() -> argparse.ArgumentParser:
         "how many people each photograph has.",
         epilog="exit codes: 0 done; 1 a photograph or the network failed (the others are still written; messages on stderr); 2 bad usage",
     )
-    predict.add_argument("sources", nargs="+", metavar="SOURCE", help="photographs, or folders of them")
-    predict.add_argument("--out", type=Path, metavar="DIR", help="draw the poses into DIR/NAME_poses.jpg")
-    predict.add_argument("--json", type=Path, metavar="FILE", help="write keypoints, scores and boxes; - is standard output")
+    predict.add_argument("sources", nargs="+", type=_path, metavar="SOURCE", help="photographs, or folders of them")
+    predict.add_argument("--out", type=_path, metavar="DIR", help="draw the poses into DIR/NAME_poses.jpg")
+    predict.add_argument("--json", type=_path, metavar="FILE", help="write keypoints, scores and boxes, and what failed; - is standard output")
     predict.add_argument("--joint-threshold", type=_unit, default=0.3, metavar="S", help="draw joints that score at least S (default 0.3)")
     predict.add_argument("--draw-boxes", action="store_true", help="draw the people's boxes too")
     _add_estimator(predict)
@@ -102,8 +104,8 @@ def _parser() -> argparse.ArgumentParser:
         description="COCO keypoint AP and AR (object keypoint similarity) on any COCO-format set of annotated people; with boxes of a detector also "
         "their AP. Needs pip install 'toppose[eval]'.",
     )
-    evaluate.add_argument("data", type=Path, help="annotations (.json), or a .zip that holds them and the photographs")
-    evaluate.add_argument("--images", type=Path, metavar="DIR", help="folder of the photographs (default: images, beside the annotations)")
+    evaluate.add_argument("data", type=_path, help="annotations (.json), or a .zip that holds them and the photographs")
+    evaluate.add_argument("--images", type=_path, metavar="DIR", help="folder of the photographs (default: images, beside the annotations)")
     evaluate.add_argument("--boxes", default="gt", help="gt (annotated boxes, the default), own (the detector's), or a COCO results file of boxes")
     evaluate.add_argument("--hard", action="store_true", help="also by what makes pose hard: hidden joints, crowds, small, cut off, unusual, blur")
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -117,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_estimator(p: argparse.ArgumentParser) -> None:
     p.add_argument("--device", default="auto", help="auto (CUDA where it really runs, else the CPU), cpu, cuda, cuda:1, tensorrt")
-    p.add_argument("--detector", default=DETECTOR, help=f"shipped name, .onnx or Ultralytics .pt (default {DETECTOR})")
+    p.add_argument("--detector", help=f"shipped name, .onnx or Ultralytics .pt (default {DETECTOR})")
     p.add_argument("--pose", default=POSE, help=f"shipped name, or .onnx with its card beside it (default {POSE})")
     p.add_argument("--detection-threshold", type=_unit, metavar="S", help="least score of a person's box (default: the detector's own)")
     p.add_argument("--max-people", type=_positive, metavar="N", help="at most N people an image, best first")
@@ -133,6 +135,12 @@ def _add_estimator(p: argparse.ArgumentParser) -> None:
         help="where crops are cut and maps decoded (auto, the default: on the device where that is a GPU)",
     )
     p.add_argument("--precision", choices=get_args(Precision), default="fp32", help="TensorRT's (default fp32)")
+
+
+def _path(text: str) -> Path:
+    if not text:  # a variable of the shell that is not set; Path("") is the folder one is in
+        raise argparse.ArgumentTypeError("expected a path, got ''")
+    return Path(text)
 
 
 def _unit(text: str) -> float:
@@ -155,19 +163,19 @@ def _positive(text: str) -> int:
 _positive.__name__ = "whole number from 1"
 
 
-def make_estimator(args: argparse.Namespace) -> Estimator:
-    """The estimator that the options ask for."""
+def make_estimator(args: argparse.Namespace, detect: bool = True) -> Estimator:
+    """The estimator that the options ask for; `detect`: with a detector."""
     names = ("detection_threshold", "max_people", "batch_size", "runs", "threads", "decoder", "flip_test", "engine", "precision")
-    return Estimator(args.detector, args.pose, args.device, **{n: getattr(args, n) for n in names})
+    return Estimator((args.detector or DETECTOR) if detect else None, args.pose, args.device, **{n: getattr(args, n) for n in names})
 
 
 def _predict(args: argparse.Namespace) -> int:
     paths = list(_expand(args.sources))
-    _check_targets(args.out, args.json)
+    taken = {path.resolve() for path in paths}  # no photograph is written over, least of all one not yet read
+    _check_targets(args.out, args.json, taken)
     estimator = make_estimator(args)
     entries: list[dict[str, Any]] = []
     errors: list[dict[str, str]] = []
-    taken: set[Path] = set()
     lines = sys.stderr if args.json == Path("-") else sys.stdout
     for first in range(0, len(paths), GROUP):
         images: list[tuple[Path, Pixels]] = []
@@ -196,7 +204,7 @@ def _predict(args: argparse.Namespace) -> int:
     return 1 if errors else 0
 
 
-def _check_targets(out: Path | None, file: Path | None) -> None:
+def _check_targets(out: Path | None, file: Path | None, photographs: set[Path]) -> None:
     """Before any work is done: what cannot be written to is an OptionError that names the option."""
     if out:
         try:
@@ -205,15 +213,23 @@ def _check_targets(out: Path | None, file: Path | None) -> None:
             raise OptionError(f"--out: expected a folder, or a place for a new one; got {str(out)!r} ({e.strerror})") from None
     if file and file != Path("-") and (file.is_dir() or not file.parent.is_dir()):
         raise OptionError(f"--json: expected a file in a folder that is there; got {str(file)!r}")
+    if file and not file.exists() and file != Path("-"):
+        try:
+            file.resolve().touch()  # what a link names, not the link, is made and removed
+            file.resolve().unlink()
+        except OSError as e:
+            raise OptionError(f"--json: cannot write {str(file)!r} ({e.strerror})") from None
+    if file and file.resolve() in photographs:
+        raise OptionError(f"--json: expected another file than the photographs; got {str(file)!r}")
 
 
 def _entry(path: Path, image: Pixels, poses: Poses) -> dict[str, Any]:
     return {"file": str(path), "width": image.shape[1], "height": image.shape[0], "people": poses.to_dict()["people"]}
 
 
-def _expand(sources: Sequence[str]) -> Iterator[Path]:
+def _expand(sources: Sequence[Path]) -> Iterator[Path]:
     """Files as they are, folders as the photographs in them, sorted."""
-    for source in map(Path, sources):
+    for source in sources:
         if not source.is_dir():
             yield source
             continue
@@ -224,24 +240,27 @@ def _expand(sources: Sequence[str]) -> Iterator[Path]:
 
 
 def _free(folder: Path, stem: str, taken: set[Path]) -> Path:
-    """NAME_poses.jpg, or NAME_2_poses.jpg when this call already wrote that."""
+    """NAME_poses.jpg, or NAME_2_poses.jpg when this call read or wrote that."""
     target, n = folder / f"{stem}_poses.jpg", 2
-    while target in taken:
+    while target.resolve() in taken:
         target, n = folder / f"{stem}_{n}_poses.jpg", n + 1
-    taken.add(target)
+    taken.add(target.resolve())
     return target
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all; a device or a pipe is written to as it is."""
+    """Writes a file whole or not at all; a device or a pipe is written to as it is. An OSError names the file."""
     path = path.resolve()
-    if path.exists() and not path.is_file():
-        path.write_bytes(data)
-        return
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_bytes(data)
-        os.replace(part, path)
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+        else:
+            part.write_bytes(data)
+            os.replace(part, path)
+    except OSError as e:
+        e.filename = e.filename or str(path)  # write() itself does not say it
+        raise
     finally:
         part.unlink(missing_ok=True)
 
@@ -266,12 +285,13 @@ def _eval(args: argparse.Namespace) -> int:
     from toppose.coco import read_coco
     from toppose.evaluate import describe, evaluate
 
+    for name in ("detector", "detection_threshold", "max_people"):
+        if args.boxes != "own" and getattr(args, name) is not None:
+            raise OptionError(f"--{name.replace('_', '-')}: only with --boxes own; given boxes are taken as they are")
     data = read_coco(args.data, args.images)
-    if args.boxes != "own":
-        args.detector = None
-    elif args.detection_threshold is None:
+    if args.boxes == "own" and args.detection_threshold is None:
         args.detection_threshold = 0.02  # AP looks at the whole curve
-    report = evaluate(make_estimator(args), data, args.boxes, args.hard, _bar)
+    report = evaluate(make_estimator(args, args.boxes == "own"), data, args.boxes, args.hard, _bar)
     print(json.dumps(report, indent=1) if args.json else describe(report))
     return 0
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import json
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from toppose.card import explain
 from toppose.errors import EvaluationError
@@ -25,7 +24,7 @@ Side = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _Row(BaseModel):
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", strict=True)  # "1" is not 1: it would count as another category
 
 
 class _Image(_Row):
@@ -40,14 +39,24 @@ class _Person(_Row):
     image_id: int
     category_id: int
     bbox: tuple[Finite, Finite, Side, Side]
-    area: Finite
-    keypoints: list[Finite]
-    iscrowd: int = Field(0, ge=0, le=1)
+    area: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    keypoints: list[Finite] = []
+    iscrowd: Literal[0, 1] = 0
+
+    @model_validator(mode="after")
+    def _is_measurable(self) -> _Person:
+        visible = self.keypoints[2::3]
+        if strange := sorted(set(visible) - {0, 1, 2}):
+            raise ValueError(f"visibility of a joint is 0, 1 or 2, not {strange[0]:g}")
+        if not self.area and any(visible):
+            raise ValueError("area of a person with labelled joints must be above 0: similarity is measured in it")
+        return self
 
 
 class _Category(_Row):
     id: int
     name: str
+    keypoints: list[str] = []
 
 
 class _Set(_Row):
@@ -56,7 +65,9 @@ class _Set(_Row):
     categories: list[_Category]
 
 
-class _Detection(_Row):
+class _Detection(BaseModel):
+    model_config = ConfigDict(strict=True)
+
     image_id: int
     category_id: int = 1
     bbox: tuple[Finite, Finite, Side, Side]
@@ -70,17 +81,26 @@ class CocoSet:
     coco: dict[str, Any]
     encoded: Callable[[int], bytes]
     category: int = 1  # the number that the person has in the file
+    joints: tuple[str, ...] = ()  # names of the joints, where the file has them
 
     @property
     def ids(self) -> list[int]:
         return [image["id"] for image in self.coco["images"]]
 
     def name(self, image: int) -> str:
-        return next(str(i["file_name"]) for i in self.coco["images"] if i["id"] == image)
+        return str(self._images[image]["file_name"])
+
+    def size(self, image: int) -> tuple[int, int]:
+        """Width and height as the file has them."""
+        return self._images[image]["width"], self._images[image]["height"]
 
     def people(self, image: int) -> list[Annotation]:
         """The annotated people of an image, crowds included."""
         return self._by_image.get(image, [])
+
+    @cached_property
+    def _images(self) -> dict[int, dict[str, Any]]:
+        return {image["id"]: image for image in self.coco["images"]}
 
     @cached_property
     def _by_image(self) -> dict[int, list[Annotation]]:
@@ -93,19 +113,21 @@ def read_coco(source: Path, images: Path | None = None) -> CocoSet:
     Of several categories the one named "person" counts. EvaluationError says what is wrong in which annotation."""
     try:
         raw, load = _open(source, images)
-        coco = json.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
-        checked = _Set.model_validate(coco)
+        text = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+        checked = _Set.model_validate_json(text.removeprefix(b"\xef\xbb\xbf"))
     except EvaluationError:
         raise
     except ValidationError as e:
         raise EvaluationError(f"data: expected COCO keypoint annotations in {str(source)!r}: {_first(e)}") from None
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as e:
         raise EvaluationError(f"data: expected COCO keypoint annotations in {str(source)!r}: {type(e).__name__} {e}") from None
-    _check_ids(source, checked)
-    person = next((c.id for c in checked.categories if c.name == "person" or len(checked.categories) == 1), None)
+    person = next((c for c in checked.categories if c.name == "person" or len(checked.categories) == 1), None)
     if person is None:
         raise EvaluationError(f"data: expected a category named 'person' in {str(source)!r}; got {[c.name for c in checked.categories]}")
-    people = [{**a, "category_id": 1} for a in coco["annotations"] if a["category_id"] == person]
+    _check_ids(source, checked)
+    coco = checked.model_dump(mode="json")  # validated, and lists again, which pycocotools wants
+    rows = (a for a in coco["annotations"] if a["category_id"] == person.id)
+    people = [{**a, "category_id": 1, "id": i, "source_id": a["id"]} for i, a in enumerate(rows, 1)]  # to pycocotools id 0 is "nobody"
     coco = {**coco, "annotations": people, "categories": [{"id": 1, "name": "person"}]}
     files = {image.id: image.file_name for image in checked.images}
 
@@ -115,7 +137,7 @@ def read_coco(source: Path, images: Path | None = None) -> CocoSet:
         except (OSError, KeyError, ValueError) as e:
             raise EvaluationError(f"data: photograph {files[image]!r} of {str(source)!r} is not there: {e}") from None
 
-    return CocoSet(coco, encoded, person)
+    return CocoSet(coco, encoded, person.id, tuple(person.keypoints))
 
 
 def read_detections(path: Path, data: CocoSet) -> dict[int, NDArray[Any]]:
@@ -130,6 +152,8 @@ def read_detections(path: Path, data: CocoSet) -> dict[int, NDArray[Any]]:
     if strange := sorted({r["image_id"] for r in rows} - set(data.ids)):
         raise EvaluationError(f"boxes: {str(path)!r} has boxes of images that are not in the data: {strange[:5]}")
     found = group(r for r in rows if r["category_id"] == data.category)
+    if rows and not found:
+        raise EvaluationError(f"boxes: none of the {len(rows)} boxes of {str(path)!r} is of category {data.category}, the person")
     return {i: np.column_stack([corners(f), [r["score"] for r in f]]) for i, f in found.items()}
 
 
@@ -170,6 +194,9 @@ def _check_ids(source: Path, data: _Set) -> None:
     known = {image.id for image in data.images}
     if lost := next((a for a in data.annotations if a.image_id not in known), None):
         raise EvaluationError(f"data: annotation {lost.id} of {str(source)!r} is of image {lost.image_id}, which is not in it")
+    kinds = {category.id for category in data.categories}
+    if lost := next((a for a in data.annotations if a.category_id not in kinds), None):
+        raise EvaluationError(f"data: annotation {lost.id} of {str(source)!r} is of category {lost.category_id}, which is not in it")
 
 
 def _first(error: ValidationError) -> str:

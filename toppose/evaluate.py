@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from toppose.boxes import iou
 from toppose.coco import Annotation, CocoSet, corners, read_detections
-from toppose.errors import EvaluationError, ImageError, MissingDependency
+from toppose.errors import BoxError, EvaluationError, ImageError, MissingDependency
 from toppose.estimator import Estimator
 from toppose.images import Pixels, read_image
 from toppose.poses import Poses
@@ -40,13 +40,20 @@ def predict(
             pixels = motion_blur(read_image(data.encoded(image)), blur)
         except ImageError as e:
             raise EvaluationError(f"data: photograph {data.name(image)!r} cannot be read: {e}") from None
+        height, width = pixels.shape[:2]
+        if (width, height) != data.size(image):
+            expected = "x".join(map(str, data.size(image)))
+            raise EvaluationError(f"data: photograph {data.name(image)!r} is {width}x{height} pixels; its annotations are of {expected}")
         if boxes == "own":
             given = None
         elif isinstance(boxes, dict):
             given = boxes.get(image, np.zeros((0, 5)))
         else:
             given = corners(a for a in data.people(image) if _labelled(a))
-        found[image] = estimator.predict(pixels, given)
+        try:
+            found[image] = estimator.predict(pixels, given)
+        except BoxError as e:
+            raise EvaluationError(f"photograph {data.name(image)!r}: {e}") from None
         step()
     return found
 
@@ -122,6 +129,10 @@ def _labelled(person: Annotation) -> int:
     return sum(v > 0 for v in person["keypoints"][2::3])
 
 
+def _plain(joint: str) -> str:
+    return joint.lower().replace(" ", "_").replace("-", "_")
+
+
 def _hidden(person: Annotation) -> float:
     hidden: int = sum(v == 1 for v in person["keypoints"][2::3])
     return hidden / max(_labelled(person), 1)
@@ -167,10 +178,15 @@ def evaluate(
 
     `bar` is called with how many photographs are done, and of how many."""
     given: str | dict[int, NDArray[Any]] = boxes if boxes in ("gt", "own") else read_detections(Path(boxes), data)
-    length = 3 * len(estimator.skeleton)
+    length, joints = 3 * len(estimator.skeleton), estimator.skeleton.joints
     if wrong := next((a for a in data.coco["annotations"] if len(a["keypoints"]) != length), None):
         got = f"got {len(wrong['keypoints'])}"
-        raise EvaluationError(f"data: annotation {wrong['id']}: expected {length} numbers of keypoints, as the network's joints are; {got}")
+        raise EvaluationError(f"data: annotation {wrong['source_id']}: expected {length} numbers of keypoints, as the network's joints are; {got}")
+    pairs = zip(data.joints, joints, strict=False)
+    if differ := next((p for p in pairs if _plain(p[0]) != _plain(p[1])), None):
+        raise EvaluationError(f"data: its joints are in another order than the network's: {differ[0]!r} where that has {differ[1]!r}")
+    if not any(_labelled(a) and not a["iscrowd"] for a in data.coco["annotations"]):
+        raise EvaluationError("data: expected people with labelled joints (one by one: iscrowd 0), got none; there is nothing to evaluate")
     blurs = (0, *BLURS) if hard else (0,)
     done, total = 0, len(data.ids) * len(blurs)
 
