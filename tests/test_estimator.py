@@ -210,7 +210,7 @@ def test_wrong_files(tmp_path):
     (tmp_path / "text.onnx").write_text("hello")
     with pytest.raises(CardError, match=r"pose: expected a card 'text\.json' beside"):
         Estimator(pose=tmp_path / "text.onnx", detector=None)
-    with pytest.raises(ModelError, match="expected an ONNX network"):
+    with pytest.raises(ModelError, match=r"detector: '.*text\.onnx' \(5 bytes\): expected an ONNX network"):
         Estimator(detector=tmp_path / "text.onnx", device="cpu")
 
 

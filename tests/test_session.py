@@ -5,9 +5,10 @@ import logging
 import numpy as np
 import onnxruntime as ort
 import pytest
-from networks import constant_network, heatmap_network
+from networks import constant_network, heatmap_network, save
+from onnx import helper
 
-from toppose import DeviceError, ModelError, OptionError
+from toppose import CardError, DeviceError, ModelError, OptionError
 from toppose import session as room
 from toppose.providers import check_running, choose_providers, parse_device
 from toppose.session import Session
@@ -110,3 +111,17 @@ def test_metadata(tmp_path):
     assert session.metadata["names"] == "{0: 'person'}"
     assert session.shape == [1, 3, 32, 64]
     assert session.outputs == {"output0": [1, 5, 7]}
+
+
+def test_a_size_that_a_free_network_cannot_take(tmp_path):
+    save(
+        tmp_path / "n.onnx",
+        [helper.make_node("Add", ["images", "row"], ["out"])],
+        {"images": ["b", 3, "h", "w"]},
+        {"out": ["b", 3, "h", "w"]},
+        {"row": np.zeros(48, np.float32)},
+    )
+    session = Session(tmp_path / "n.onnx", "cpu")
+    assert session.probe("n", (48, 64))[0].shape == (1, 3, 64, 48)
+    with pytest.raises(CardError, match=r"card 'n' says input \(3, 64, 50\) .* the network cannot take it: .*n\.onnx' failed on images"):
+        session.probe("n", (50, 64))

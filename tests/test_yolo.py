@@ -129,6 +129,13 @@ def test_a_card_that_does_not_fit(tmp_path, output, message):
         detector(path)
 
 
+def test_a_free_size_is_whole_strides(tmp_path):
+    path = constant_network(tmp_path / "n.onnx", {"output0": RAW}, (64, 64), free=True)
+    write_card(path, {"kind": "yolo", "person": 1}, task="detect", size=[64, 80])
+    with pytest.raises(CardError, match=r"card 'n': input.size: expected multiples of 32, the coarsest stride; got \[64, 80\]"):
+        detector(path)
+
+
 def test_the_card_has_a_threshold_of_its_own(tmp_path):
     path = constant_network(tmp_path / "n.onnx", {"output0": RAW}, (64, 64))
     write_card(path, {"kind": "yolo", "person": 1}, task="detect", size=[64, 64])

@@ -19,7 +19,7 @@ from toppose.decode import DecoderName
 from toppose.detector import Detector, detect
 from toppose.device import DeviceEngine
 from toppose.engine import Engine
-from toppose.errors import CardError, OptionError
+from toppose.errors import CardError, ModelError, OptionError
 from toppose.host import HostEngine
 from toppose.images import Color, ImageLike, read_image, read_images
 from toppose.poses import Poses
@@ -92,7 +92,7 @@ class Estimator:
         if card is None:
             raise CardError(f"pose: expected a card {path.with_suffix('.json').name!r} beside {str(path)!r}; toppose.ModelCard describes its fields")
         o = self.options
-        session, on_device = _load(path, device, o)
+        session, on_device = _load(path, device, o, "pose")
         engine = DeviceEngine if on_device else HostEngine
         self.engine: Engine = engine(session, card, o.decoder, o.flip_test, o.batch_size, o.runs)
         self.detector = make_detector(detector, device, o)
@@ -162,14 +162,17 @@ def make_detector(detector: Any, device: str, options: Options) -> Detector | No
 
         return UltralyticsDetector(Path(detector), _threshold(options), options.nms_iou, device, options.batch_size)
     path, card = zoo.find(detector, "detect", "detector")
-    session, on_device = _load(path, device, options)
+    session, on_device = _load(path, device, options, "detector")
     card = card or card_from_metadata(path, session)
     return YoloDetector(session, card, _threshold(options, card.threshold), options.nms_iou, options.batch_size, on_device)
 
 
-def _load(path: Path, device: str, options: Options) -> tuple[Session, bool]:
-    """The network, and whether it is to run by the engine "device"."""
-    session = Session(path, device, options.threads, options.precision, capture=options.engine != "host")
+def _load(path: Path, device: str, options: Options, name: str) -> tuple[Session, bool]:
+    """The network, and whether it is to run by the engine "device". `name` is what errors call the argument."""
+    try:
+        session = Session(path, device, options.threads, options.precision, capture=options.engine != "host")
+    except ModelError as e:
+        raise ModelError(f"{name}: {e}") from None
     return session, options.engine == "device" or (options.engine == "auto" and not session.on_cpu)
 
 

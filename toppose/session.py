@@ -201,7 +201,10 @@ class Session(Network):
         w, h = size
         if any(is_ not in (None, wanted) for is_, wanted in zip(self.shape[1:], (3, h, w), strict=True)):
             raise CardError(f"card {card!r} says input {(3, h, w)} (channels, height, width); the network takes {self.shape[1:]}")
-        return self.run(np.zeros((1, 3, h, w), np.float32))
+        try:
+            return self.run(np.zeros((1, 3, h, w), np.float32))
+        except ModelError as e:
+            raise CardError(f"card {card!r} says input {(3, h, w)} (channels, height, width); the network cannot take it: {e}") from None
 
     def _call(self, feed: NDArray[Any]) -> list[NDArray[Any]]:
         feeds = {self.input: feed}

@@ -72,6 +72,8 @@ class YoloDetector:
     def _check_fit(self) -> None:
         """Raises CardError, saying both, when the network is not what its card says."""
         card = self.card
+        if self.flexible and any(n % 32 for n in card.input.size):
+            raise CardError(f"card {card.name!r}: input.size: expected multiples of 32, the coarsest stride; got {list(card.input.size)}")
         shapes = [o.shape for o in self._ordered(self.session.probe(card.name, card.input.size))]
         output, first = card.output, shapes[0]
         if isinstance(output, DetsOutput):
