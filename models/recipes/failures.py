@@ -13,7 +13,8 @@ import augment
 import cv2
 import numpy as np
 
-from toppose import Estimator
+from toppose import Estimator, TopposeError
+from toppose.images import read_image
 
 PANEL = (192, 256)  # w, h
 KINDS = ("as it is", "lying", "upside down", "20 px high", "blurred", "half hidden", "head cut off", "one in front")
@@ -65,15 +66,19 @@ def main() -> None:
     p.add_argument("--pose", default="pose-n", help="shipped name, or .onnx with its card beside it")
     p.add_argument("--out", type=Path, required=True, help="the picture")
     a = p.parse_args()
-    estimator = Estimator(pose=a.pose)
+    try:
+        estimator = Estimator(pose=a.pose)
+        photos = [read_image(path) for path in a.photos]
+    except TopposeError as e:
+        p.error(str(e))
     rows = []
-    for path in a.photos:
-        photo, found = cv2.imread(str(path)), estimator.predict(path)
+    for path, photo in zip(a.photos, photos, strict=True):
+        found = estimator.predict(photo)
         if not len(found):
             p.error(f"{path}: nobody found")
         panels = [panel(estimator, *hard(photo, found.boxes[0].astype(float), kind), kind) for kind in KINDS]
         rows.append(np.hstack(panels))
-    cv2.imwrite(str(a.out), np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, 88])
+    a.out.write_bytes(cv2.imencode(".jpg", np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes())
 
 
 if __name__ == "__main__":
