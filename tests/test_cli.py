@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from toppose.cli import main
+from toppose.images import read_image
 
 
 def test_predict_draws_and_writes(tmp_path, photo, capsys):
@@ -120,6 +121,26 @@ def test_no_photograph_is_written_over(tmp_path, photo, capsys):
         assert main(["predict", str(tmp_path / "a.jpg"), "--json", str(tmp_path / name), "--device", "cpu"]) == 2
         assert "--json: expected another file than the photographs" in capsys.readouterr().err
     assert all((tmp_path / name).read_bytes() == photo.read_bytes() for name in ("a.jpg", "a_poses.jpg"))
+
+
+def test_a_run_that_is_stopped_keeps_what_it_has_done(tmp_path, photo, capsys, monkeypatch):
+    def read(path):
+        if path.name == "c.jpg":
+            raise KeyboardInterrupt
+        return read_image(path)
+
+    for name in ("a.jpg", "c.jpg", "d.jpg"):
+        shutil.copy(photo, tmp_path / name)
+    (tmp_path / "b.jpg").write_bytes(b"no picture")
+    monkeypatch.setattr("toppose.files.GROUP", 1)
+    monkeypatch.setattr("toppose.files.read_image", read)
+    file = tmp_path / "poses.json"
+    assert main(["predict", str(tmp_path), "--json", str(file), "--device", "cpu"]) == 1
+    assert capsys.readouterr().err.endswith("toppose: interrupted\n")
+    document = json.loads(file.read_text())
+    assert [Path(entry["file"]).name for entry in document["images"]] == ["a.jpg"]
+    assert [Path(entry["file"]).name for entry in document["errors"]] == ["b.jpg", "c.jpg", "d.jpg"]
+    assert [entry["error"] for entry in document["errors"][1:]] == ["not done: the run was stopped"] * 2
 
 
 def test_a_full_disk_is_named(photo, capsys):

@@ -15,7 +15,7 @@ ROOMS = [
     "errors", "skeleton", "geometry", "images", "decode", "boxes", "draw", "card", "poses", "crop", "providers", "session", "batching",
     "engine", "host", "zoo",
     "chain", "device", "yolo", "detector",
-    "coco", "_ultralytics", "estimator", "evaluate", "bench", "info", "cli", "__main__",
+    "coco", "_ultralytics", "estimator", "files", "evaluate", "bench", "info", "cli", "__main__",
 ]  # fmt: skip
 
 

@@ -7,22 +7,17 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
-
-import cv2
+from typing import get_args
 
 import toppose
 from toppose.decode import DecoderName
-from toppose.errors import ImageError, OptionError, TopposeError
+from toppose.errors import OptionError, TopposeError
 from toppose.estimator import DETECTOR, POSE, Estimator
-from toppose.images import Pixels, read_image
-from toppose.poses import Poses
+from toppose.files import check_targets, expand, predict_files
+from toppose.images import read_image
 from toppose.providers import Precision
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".ppm", ".pgm"}
-GROUP = 8  # images that share batches, and are in memory at once
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -170,99 +165,9 @@ def make_estimator(args: argparse.Namespace, detect: bool = True) -> Estimator:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    paths = list(_expand(args.sources))
-    taken = {path.resolve() for path in paths}  # no photograph is written over, least of all one not yet read
-    _check_targets(args.out, args.json, taken)
-    estimator = make_estimator(args)
-    entries: list[dict[str, Any]] = []
-    errors: list[dict[str, str]] = []
-    lines = sys.stderr if args.json == Path("-") else sys.stdout
-    for first in range(0, len(paths), GROUP):
-        images: list[tuple[Path, Pixels]] = []
-        for path in paths[first : first + GROUP]:
-            try:
-                images.append((path, read_image(path)))
-            except ImageError as e:
-                errors.append({"file": str(path), "error": str(e)})
-                _fail(str(e))
-        for (path, image), poses in zip(images, estimator.predict([image for _, image in images]), strict=True):
-            where = ""
-            if args.out:
-                target = _free(args.out, path.stem, taken)
-                _write(target, cv2.imencode(".jpg", poses.draw(image, args.joint_threshold, args.draw_boxes))[1].tobytes())
-                where = f" -> {target}"
-            entries.append(_entry(path, image, poses))
-            print(f"{path}: {len(poses)} {'person' if len(poses) == 1 else 'people'}{where}", file=lines)
-    if args.json:
-        skeleton = estimator.skeleton
-        document = {"skeleton": skeleton.name, "joints": skeleton.joints, "images": entries, "errors": errors}
-        text = json.dumps(document, indent=1) + "\n"
-        if args.json == Path("-"):
-            sys.stdout.write(text)
-        else:
-            _write(args.json, text.encode())
-    return 1 if errors else 0
-
-
-def _check_targets(out: Path | None, file: Path | None, photographs: set[Path]) -> None:
-    """Before any work is done: what cannot be written to is an OptionError that names the option."""
-    if out:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as e:
-            raise OptionError(f"--out: expected a folder, or a place for a new one; got {str(out)!r} ({e.strerror})") from None
-    if file and file != Path("-") and (file.is_dir() or not file.parent.is_dir()):
-        raise OptionError(f"--json: expected a file in a folder that is there; got {str(file)!r}")
-    if file and not file.exists() and file != Path("-"):
-        try:
-            file.resolve().touch()  # what a link names, not the link, is made and removed
-            file.resolve().unlink()
-        except OSError as e:
-            raise OptionError(f"--json: cannot write {str(file)!r} ({e.strerror})") from None
-    if file and file.resolve() in photographs:
-        raise OptionError(f"--json: expected another file than the photographs; got {str(file)!r}")
-
-
-def _entry(path: Path, image: Pixels, poses: Poses) -> dict[str, Any]:
-    return {"file": str(path), "width": image.shape[1], "height": image.shape[0], "people": poses.to_dict()["people"]}
-
-
-def _expand(sources: Sequence[Path]) -> Iterator[Path]:
-    """Files as they are, folders as the photographs in them, sorted."""
-    for source in sources:
-        if not source.is_dir():
-            yield source
-            continue
-        inside = sorted(p for p in source.iterdir() if p.suffix.lower() in SUFFIXES)
-        if not inside:
-            raise ImageError(f"source: expected photographs ({', '.join(sorted(SUFFIXES))}) in the folder {str(source)!r}, found none")
-        yield from inside
-
-
-def _free(folder: Path, stem: str, taken: set[Path]) -> Path:
-    """NAME_poses.jpg, or NAME_2_poses.jpg when this call read or wrote that."""
-    target, n = folder / f"{stem}_poses.jpg", 2
-    while target.resolve() in taken:
-        target, n = folder / f"{stem}_{n}_poses.jpg", n + 1
-    taken.add(target.resolve())
-    return target
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all; a device or a pipe is written to as it is. An OSError names the file."""
-    path = path.resolve()
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(data)
-        else:
-            part.write_bytes(data)
-            os.replace(part, path)
-    except OSError as e:
-        e.filename = e.filename or str(path)  # write() itself does not say it
-        raise
-    finally:
-        part.unlink(missing_ok=True)
+    paths = list(expand(args.sources))
+    check_targets(args.out, args.json, paths)
+    return predict_files(make_estimator(args), paths, args.out, args.json, args.joint_threshold, args.draw_boxes)
 
 
 def _info(args: argparse.Namespace) -> int:
