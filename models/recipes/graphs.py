@@ -8,7 +8,7 @@ arithmetic on shapes to the CPU.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -272,7 +272,9 @@ def boxes(folder: Path) -> None:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1] if len(sys.argv) == 2 else sys.exit(__doc__))
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("folder", type=Path, help="where the graphs are written")
+    folder = p.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     crop(folder)
     for name in ("argmax", "quarter", "dark", "udp-dark"):
