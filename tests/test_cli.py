@@ -74,6 +74,7 @@ def test_bad_usage_is_2(arguments, capsys):
     [
         (["predict", "nothing.jpg"], "no such file"),
         (["predict", "x.jpg", "--pose", "pose-x"], "expected a shipped network"),
+        (["predict", "x.jpg", "--detector", ""], "detector: expected a shipped network"),
         (["predict", "."], "found none"),
     ],
 )

@@ -161,7 +161,8 @@ _positive.__name__ = "whole number from 1"
 def make_estimator(args: argparse.Namespace, detect: bool = True) -> Estimator:
     """The estimator that the options ask for; `detect`: with a detector."""
     names = ("detection_threshold", "max_people", "batch_size", "runs", "threads", "decoder", "flip_test", "engine", "precision")
-    return Estimator((args.detector or DETECTOR) if detect else None, args.pose, args.device, **{n: getattr(args, n) for n in names})
+    detector = DETECTOR if args.detector is None else args.detector
+    return Estimator(detector if detect else None, args.pose, args.device, **{n: getattr(args, n) for n in names})
 
 
 def _predict(args: argparse.Namespace) -> int:
