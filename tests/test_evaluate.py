@@ -44,6 +44,17 @@ def archive(tmp_path, photo):
     return path
 
 
+def changed(archive, tmp_path, change):
+    """The set with its annotations put through `change`, beside its photographs."""
+    with zipfile.ZipFile(archive) as files:
+        files.extractall(tmp_path)
+    path = tmp_path / "set" / "annotations.json"
+    coco = json.loads(path.read_text())
+    change(coco)
+    path.write_text(json.dumps(coco))
+    return path
+
+
 def found(data, move=0.0) -> dict[int, Poses]:
     """The annotated people, every joint `move` * sigma * sqrt(area) away."""
     poses = {}
@@ -192,42 +203,24 @@ def test_an_archive_has_one_file_of_annotations(tmp_path, names, message):
     ],
 )
 def test_what_is_wrong_in_data_is_named(archive, tmp_path, where, change, message):
-    with zipfile.ZipFile(archive) as files:
-        coco = json.loads(files.read("set/annotations.json"))
-    coco[where][0].update(change)
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps(coco))
+    path = changed(archive, tmp_path, lambda coco: coco[where][0].update(change))
     with pytest.raises(EvaluationError, match=message):
         read_coco(path)
 
 
 def test_the_person_may_have_any_number(archive, tmp_path):
-    with zipfile.ZipFile(archive) as files:
-        coco = json.loads(files.read("set/annotations.json"))
-    coco["categories"] = [{"id": 3, "name": "dog"}, {"id": 7, "name": "person"}]
-    for a in coco["annotations"]:
-        a["category_id"] = 7
-    coco["annotations"][0]["category_id"] = 3
-    (tmp_path / "a.json").write_text(json.dumps(coco))
-    data = read_coco(tmp_path / "a.json")
+    def change(coco):
+        coco["categories"] = [{"id": 3, "name": "dog"}, {"id": 7, "name": "person"}]
+        for a in coco["annotations"]:
+            a["category_id"] = 7
+        coco["annotations"][0]["category_id"] = 3
+
+    data = read_coco(changed(archive, tmp_path, change))
     assert keypoint_ap(data, found(data))["AP"] == pytest.approx(1)
     assert keypoint_ap(data, found(data))["people"] == 3
-    coco["categories"].pop()
-    coco["categories"].append({"id": 9, "name": "cat"})
-    (tmp_path / "a.json").write_text(json.dumps(coco))
+    path = changed(archive, tmp_path, lambda coco: coco.update(categories=[{"id": 3, "name": "dog"}, {"id": 9, "name": "cat"}]))
     with pytest.raises(EvaluationError, match=r"expected a category named 'person' .* got \['dog', 'cat'\]"):
-        read_coco(tmp_path / "a.json")
-
-
-def changed(archive, tmp_path, change):
-    """The set with its annotations put through `change`, beside its photographs."""
-    with zipfile.ZipFile(archive) as files:
-        files.extractall(tmp_path)
-    path = tmp_path / "set" / "annotations.json"
-    coco = json.loads(path.read_text())
-    change(coco)
-    path.write_text(json.dumps(coco))
-    return path
+        read_coco(path)
 
 
 def test_a_person_may_have_the_number_0(archive, tmp_path):

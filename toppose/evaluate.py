@@ -21,6 +21,7 @@ from toppose.errors import BoxError, EvaluationError, ImageError, MissingDepende
 from toppose.estimator import Estimator
 from toppose.images import Pixels, read_image
 from toppose.poses import Poses
+from toppose.skeleton import Skeleton
 
 BLURS = (5, 9, 15)
 
@@ -61,7 +62,7 @@ def predict(
 def keypoint_ap(data: CocoSet, found: dict[int, Poses], counts: Callable[[Annotation], bool] = lambda a: True) -> dict[str, float | None]:
     """AP, AP50, AP75, AR and the number of people. People for whom `counts` is false count neither way."""
     coco = copy.copy(data.coco)
-    coco["annotations"] = [{"iscrowd": 0, **a, "num_keypoints": _labelled(a)} for a in coco["annotations"]]
+    coco["annotations"] = [{**a, "num_keypoints": _labelled(a)} for a in coco["annotations"]]
     people = 0
     for annotation in coco["annotations"]:
         if _labelled(annotation) and not annotation["iscrowd"]:
@@ -76,7 +77,7 @@ def keypoint_ap(data: CocoSet, found: dict[int, Poses], counts: Callable[[Annota
 def box_ap(data: CocoSet, found: dict[int, Poses], taller: float = 0) -> dict[str, float | None]:
     """AP and AP50 of the person boxes; people up to `taller` pixels high, and boxes as small, count neither way."""
     coco = copy.copy(data.coco)
-    coco["annotations"] = [{"iscrowd": 0, **a, "area": a["bbox"][3]} for a in coco["annotations"]]
+    coco["annotations"] = [{**a, "area": a["bbox"][3]} for a in coco["annotations"]]
     results = [
         {
             "image_id": image,
@@ -94,7 +95,6 @@ def box_ap(data: CocoSet, found: dict[int, Poses], taller: float = 0) -> dict[st
 
 def hard_cases(data: CocoSet) -> dict[str, Callable[[Annotation], bool]]:
     """What makes pose hard, as conditions on an annotated person."""
-    sizes = {image["id"]: (image["width"], image["height"]) for image in data.coco["images"]}
     overlaps: dict[int, float] = {}
     for image in data.ids:
         people = data.people(image)
@@ -104,7 +104,7 @@ def hard_cases(data: CocoSet) -> dict[str, Callable[[Annotation], bool]]:
 
     def cut_off(a: Annotation) -> bool:
         x, y, w, h = a["bbox"]
-        width, height = sizes[a["image_id"]]
+        width, height = data.size(a["image_id"])
         return bool(min(x, y) <= 2 or x + w >= width - 2 or y + h >= height - 2)
 
     return {
@@ -127,10 +127,6 @@ def torso_angle(person: Annotation) -> float:
 
 def _labelled(person: Annotation) -> int:
     return sum(v > 0 for v in person["keypoints"][2::3])
-
-
-def _plain(joint: str) -> str:
-    return joint.lower().replace(" ", "_").replace("-", "_")
 
 
 def _hidden(person: Annotation) -> float:
@@ -178,15 +174,7 @@ def evaluate(
 
     `bar` is called with how many photographs are done, and of how many."""
     given: str | dict[int, NDArray[Any]] = boxes if boxes in ("gt", "own") else read_detections(Path(boxes), data)
-    length, joints = 3 * len(estimator.skeleton), estimator.skeleton.joints
-    if wrong := next((a for a in data.coco["annotations"] if len(a["keypoints"]) != length), None):
-        got = f"got {len(wrong['keypoints'])}"
-        raise EvaluationError(f"data: annotation {wrong['source_id']}: expected {length} numbers of keypoints, as the network's joints are; {got}")
-    pairs = zip(data.joints, joints, strict=False)
-    if differ := next((p for p in pairs if _plain(p[0]) != _plain(p[1])), None):
-        raise EvaluationError(f"data: its joints are in another order than the network's: {differ[0]!r} where that has {differ[1]!r}")
-    if not any(_labelled(a) and not a["iscrowd"] for a in data.coco["annotations"]):
-        raise EvaluationError("data: expected people with labelled joints (one by one: iscrowd 0), got none; there is nothing to evaluate")
+    _check_joints(data, estimator.skeleton)
     blurs = (0, *BLURS) if hard else (0,)
     done, total = 0, len(data.ids) * len(blurs)
 
@@ -203,6 +191,23 @@ def evaluate(
         if blur == 0 and boxes != "gt":
             report["person boxes"] = {"all": box_ap(data, found), "taller than 96 px": box_ap(data, found, 96)}
     return report
+
+
+def _check_joints(data: CocoSet, skeleton: Skeleton) -> None:
+    """Raises EvaluationError where the people's joints are not the network's, or nobody has any."""
+    length = 3 * len(skeleton)
+    if wrong := next((a for a in data.coco["annotations"] if len(a["keypoints"]) != length), None):
+        got = f"got {len(wrong['keypoints'])}"
+        raise EvaluationError(f"data: annotation {wrong['source_id']}: expected {length} numbers of keypoints, as the network's joints are; {got}")
+    pairs = zip(data.joints, skeleton.joints, strict=False)
+    if differ := next((p for p in pairs if _plain(p[0]) != _plain(p[1])), None):
+        raise EvaluationError(f"data: its joints are in another order than the network's: {differ[0]!r} where that has {differ[1]!r}")
+    if not any(_labelled(a) and not a["iscrowd"] for a in data.coco["annotations"]):
+        raise EvaluationError("data: expected people with labelled joints (one by one: iscrowd 0), got none; there is nothing to evaluate")
+
+
+def _plain(joint: str) -> str:
+    return joint.lower().replace(" ", "_").replace("-", "_")
 
 
 def describe(report: dict[str, Any]) -> str:

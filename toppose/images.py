@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, Union
@@ -49,17 +48,15 @@ def read_images(images: Sequence[ImageLike], color: Color = "bgr", name: str = "
 def _read_file(path: str | os.PathLike[str], name: str) -> Pixels:
     shown = repr(os.fspath(path))
     try:
-        mode = Path(path).stat().st_mode
-        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):  # /dev/zero never ends
-            raise ImageError(f"{name}: expected an image file, got the device {shown}")
-        data = Path(path).read_bytes()
-    except ImageError:
-        raise
+        file = Path(path)
+        data = None if file.is_char_device() or file.is_block_device() else file.read_bytes()  # /dev/zero never ends
     except IsADirectoryError:
         raise ImageError(f"{name}: expected an image file, got the folder {shown}") from None
     except (OSError, ValueError) as e:
         reason = "no such file" if isinstance(e, FileNotFoundError) else str(e)
         raise ImageError(f"{name}: cannot read {shown}: {reason}") from None
+    if data is None:
+        raise ImageError(f"{name}: expected an image file, got the device {shown}")
     return _decode(data, f"{name} {shown}")
 
 
