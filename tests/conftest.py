@@ -20,7 +20,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def no_gpu() -> str:
     """Why no network runs on CUDA here, or "" where one does."""
     from toppose import DeviceError
-    from toppose.session import Network
+    from toppose.runtime.session import Network
 
     try:
         Network(ROOT / "models" / "pose-n.onnx", "cuda")

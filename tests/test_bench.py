@@ -24,7 +24,7 @@ def test_rtmlib_is_measured_where_it_is_installed(monkeypatch, capsys):
     estimator = Estimator(detector=None, device="cpu", threads=1)
     figures = bench.measure(estimator, np.zeros((120, 160, 3), np.uint8), 2, 2)
     assert capsys.readouterr().out == ""
-    assert made[0][0][:2] == (str(estimator.engine.session.path), (192, 256))
+    assert made[0][0][:2] == (str(estimator.pose.backend.session.path), (192, 256))
     assert made[0][1] == {"backend": "onnxruntime", "device": "cpu"}
     assert seen == [((120, 160, 3), 2)] * 3
     assert figures["rtmlib"]["version"] == "1.2"

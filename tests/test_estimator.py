@@ -228,7 +228,7 @@ def test_wrong_files(tmp_path):
     ],
 )
 def test_wrong_calls(given_boxes, image, boxes, error, message):
-    given = given_boxes if boxes is not None else Estimator(lambda images: [[]] * len(images), pose=given_boxes.engine.card)
+    given = given_boxes if boxes is not None else Estimator(lambda images: [[]] * len(images), pose=given_boxes.pose.card)
     with pytest.raises(error, match=message):
         given.predict(image, boxes)
 
@@ -237,7 +237,7 @@ def test_a_network_that_gives_nan(tmp_path, spots):
     head = np.full((1, 5, 3), np.nan)
     head[0, 4] = 0.9
     path = constant_network(tmp_path / "n.onnx", {"output0": head}, (64, 64), names="{0: 'person'}", imgsz="[64, 64]")
-    with pytest.raises(ModelError, match="detector 'n' gave boxes that are not finite"):
+    with pytest.raises(ModelError, match="detector 'n' gave numbers that are not finite"):
         Estimator(path, device="cpu").predict(spots)
 
 

@@ -10,13 +10,22 @@ from conftest import ROOT
 
 import toppose
 
-# who may import whom, in order: each room only what stands before it
+# the rooms from the ground up; each imports from rows before its own, or from its own
 ROOMS = [
-    "errors", "skeleton", "geometry", "images", "decode", "boxes", "draw", "card", "poses", "crop", "providers", "session", "batching",
-    "engine", "host", "zoo",
-    "chain", "device", "yolo", "detector",
-    "coco", "_ultralytics", "estimator", "files", "evaluate", "bench", "info", "cli", "__main__",
-]  # fmt: skip
+    ["errors", "geometry"],
+    ["images", "skeleton"],
+    ["poses", "draw"],
+    ["runtime"],
+    ["networks"],
+    ["detection"],
+    ["topdown"],
+    ["estimator"],
+    ["evaluation"],
+    ["bench", "info"],
+    ["cli", "files"],
+    ["__main__"],
+]
+ROW = {room: i for i, row in enumerate(ROOMS) for room in row}
 
 
 def test_public_names():
@@ -31,16 +40,36 @@ def test_import_is_light():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
+def rooms_imported(path: Path) -> set[str]:
+    """Rooms that a file imports from, anywhere in it; "" for the package's face."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            module = node.module or ""
+            names |= {f"{module}.{a.name}" for a in node.names} if module == "toppose" else {module}
+    mine = {(*n.split("."), "")[1] for n in names if n.split(".")[0] == "toppose"}
+    return {name if name in ROW else "" for name in mine}
+
+
 def test_no_module_imports_upwards():
     folder = ROOT / "toppose"
-    assert {p.stem for p in folder.glob("*.py")} == {*ROOMS, "__init__"}
-    for i, room in enumerate(ROOMS):
-        tree = ast.parse((folder / f"{room}.py").read_text())
-        for node in tree.body:
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("toppose"):
-                names = [node.module.removeprefix("toppose").removeprefix(".")] if node.module != "toppose" else [a.name for a in node.names]
-                late = [n for n in names if n in ROOMS and ROOMS.index(n) >= i]
-                assert not late, f"{room} imports {late}"
+    files = [p for p in sorted(folder.rglob("*.py")) if p != folder / "__init__.py"]
+    assert {p.relative_to(folder).parts[0].removesuffix(".py") for p in files} == set(ROW)
+    for path in files:
+        room = path.relative_to(folder).parts[0].removesuffix(".py")
+        for other in rooms_imported(path):
+            if other == "":
+                assert ROW[room] > ROW["estimator"], f"{path} imports the face of the package"
+            else:
+                assert ROW[other] <= ROW[room], f"{path} imports {other}"
+
+
+def test_an_import_upwards_is_seen(tmp_path):
+    (tmp_path / "a.py").write_text("def f():\n    from toppose.cli import main\n    import toppose.bench\n    from toppose import geometry, Poses\n")
+    assert rooms_imported(tmp_path / "a.py") == {"cli", "bench", "geometry", ""}
 
 
 @pytest.mark.parametrize("missing", ["cv2", "onnxruntime"])

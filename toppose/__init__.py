@@ -16,7 +16,6 @@ except ImportError as e:  # a slim Linux image has no libGL
         cure = "pip install --upgrade opencv-python"
     raise MissingDependency(f"OpenCV cannot be imported: {e}. Cure: {cure}") from e
 
-from toppose.card import ModelCard
 from toppose.errors import (
     BoxError,
     CardError,
@@ -31,6 +30,7 @@ from toppose.errors import (
     TopposeError,
 )
 from toppose.estimator import Estimator, Options
+from toppose.networks import ModelCard
 from toppose.poses import Poses
 from toppose.skeleton import COCO17, HALPE26, Skeleton
 

@@ -7,71 +7,72 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from time import perf_counter, sleep
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toppose.device import DeviceEngine
-from toppose.engine import Engine, Stages
+from toppose.detection import NetworkDetector
 from toppose.estimator import Estimator
 from toppose.geometry import Float
-from toppose.host import HostEngine
 from toppose.images import Pixels
-from toppose.yolo import YoloDetector
+from toppose.runtime import Backend, Runtime, Stages
+from toppose.runtime.host import crop_into, normalise
+from toppose.topdown import TopDown
 
 BATCHES = (1, 2, 4, 8, 16, 32)
+_STEPS: dict[str, Literal["cut", "run", "read"]] = {"crop": "cut", "network": "run", "decode": "read"}
 
 
 def measure(estimator: Estimator, image: Pixels | None, people: int, repeat: int) -> dict[str, Any]:
     """Medians in ms. `whole` is `predict` with given boxes; `bare` is `session.run` alone on the same batches."""
     image = made_up_image() if image is None else image
     boxes = spread_boxes(image, people)
-    engine = estimator.engine
-    h, w = engine.card.input.size[::-1]
+    pose, backend = estimator.pose, estimator.pose.backend
+    w, h = pose.card.input.size
     blob = np.random.default_rng(0).standard_normal((people, 3, h, w)).astype(np.float32)
-    sizes = sorted({b for b in (*BATCHES, engine.batches.size) if b <= max(people, engine.batches.size)})
-    counts = sorted({1, engine.batches.runs, *((2,) if (os.cpu_count() or 1) > 1 and (estimator.options.threads or 2) > 1 else ())})
-    stages = {"crop": 0.0, "network": 0.0, "decode": 0.0}
+    sizes = sorted({b for b in (*BATCHES, backend.batches.size) if b <= max(people, backend.batches.size)})
+    counts = sorted({1, backend.batches.runs, *((2,) if (os.cpu_count() or 1) > 1 and (estimator.options.threads or 2) > 1 else ())})
     measured: list[Stages] = []
 
     def staged() -> None:
         measured.append(Stages())
-        engine([image], [boxes], measured[-1])
+        pose([image], [boxes], measured[-1])
 
     cases: dict[Any, Callable[[], Any]] = {
         "whole": lambda: estimator.predict(image, boxes=boxes),
         "staged": staged,
         "yardstick": _yardstick(),
-        **{(size, runs): _bare(engine, blob, size, runs) for size in sizes for runs in counts},
+        **{(size, runs): _bare(backend, blob, size, runs) for size in sizes for runs in counts},
     }
     other = _other_engine(estimator)
     cases["other"] = lambda: other([image], [boxes])
-    if rtmlib := _rtmlib(engine, image, boxes):
+    if rtmlib := _rtmlib(pose, image, boxes):
         cases["rtmlib"] = rtmlib
     detector = estimator.detector
-    if isinstance(detector, YoloDetector):
-        prepared, _ = detector.prepare([image], detector.shape_of(image))
-        cases |= {"detect": lambda: detector([image]), "bare detector": lambda: detector.session.run(prepared)}
+    if isinstance(detector, NetworkDetector):
+        looked_at = detector.backend
+        prepared = _letterboxed(detector, image)
+        cases |= {"detect": lambda: detector([image]), "bare detector": lambda: looked_at.session.run(prepared, looked_at.outputs)}
     times = _interleaved(cases, repeat)
-    for name in stages:
-        stages[name] = float(np.median([getattr(s, name) for s in measured[1:]])) * 1e3
+    stages = {name: float(np.median([getattr(s, step) for s in measured[1:]])) * 1e3 for name, step in _STEPS.items()}
     bare = {key: value for key, value in times.items() if isinstance(key, tuple)}
     best = min(bare, key=lambda key: bare[key])
     return {
         "image": [image.shape[1], image.shape[0]],
         "people": people,
-        "networks": {"pose": engine.card.name, "detector": detector.card.name if isinstance(detector, YoloDetector) else None},
-        "provider": engine.session.providers[0],
+        "networks": {"pose": pose.card.name, "detector": detector.card.name if isinstance(detector, NetworkDetector) else None},
+        "provider": backend.session.providers[0],
         "threads": estimator.options.threads,
         "cores": os.cpu_count(),
-        "engine": engine.name,
-        "other_engine": {"engine": other.name, "ms": times["other"], "ratio": times["other"] / times["whole"]},
+        "engine": backend.name,
+        "other_engine": {"engine": other.backend.name, "ms": times["other"], "ratio": times["other"] / times["whole"]},
         "rtmlib": {"version": version("rtmlib"), "ms": times["rtmlib"], "ratio": times["rtmlib"] / times["whole"]} if rtmlib else None,
-        "chosen": {"batch": engine.batches.size, "runs": engine.batches.runs},
+        "chosen": {"batch": backend.batches.size, "runs": backend.batches.runs},
         "whole": times["whole"],
         "stages": stages,
         "bare": [{"batch": b, "runs": r, "ms": ms, "persons_per_second": people / ms * 1e3} for (b, r), ms in bare.items()],
@@ -127,36 +128,45 @@ def spread_boxes(image: Pixels, people: int) -> Float:
     return np.stack([x - half, np.full(people, height * 0.25), x + half, np.full(people, height * 0.75)], 1)
 
 
-def _other_engine(estimator: Estimator) -> Engine:
-    """The engine that the estimator does not use, on the same session."""
-    mine, o = estimator.engine, estimator.options
-    other = DeviceEngine if isinstance(mine, HostEngine) else HostEngine
-    return other(mine.session, mine.card, o.decoder, o.flip_test, mine.batches.size)
+def _other_engine(estimator: Estimator) -> TopDown:
+    """The same on the same session by the engine that the estimator does not use."""
+    mine, o = estimator.pose, estimator.options
+    other = Runtime(engine="device" if mine.backend.name == "host" else "host")
+    return TopDown(other, mine.backend.session, mine.card, o.decoder, o.flip_test, mine.backend.batches.size)
 
 
-def _rtmlib(engine: Engine, image: Pixels, boxes: Float) -> Callable[[], Any] | None:
+def _letterboxed(detector: NetworkDetector, image: Pixels) -> NDArray[Any]:
+    size, look = detector.shape_of(image), detector.card.input.look
+    canvas = np.empty((1, size[1], size[0], 3), np.uint8)
+    crop_into(canvas, [image], [0], detector.matrices([image], size), look.border)
+    return normalise(canvas, look, detector.backend.session.dtype)
+
+
+def _rtmlib(pose: TopDown, image: Pixels, boxes: Float) -> Callable[[], Any] | None:
     """The same file, people and device by rtmlib, where it is installed and has a class for such a network."""
     try:
         rtmlib = import_module("rtmlib")
     except ImportError:
         return None
-    solution = {"simcc": "RTMPose", "heatmap": "ViTPose"}.get(engine.card.output.kind)
+    solution = {"simcc": "RTMPose", "heatmap": "ViTPose"}.get(pose.card.output.kind)
     if not hasattr(rtmlib, str(solution)):
         return None
-    spec, (kind, index) = engine.card.input, engine.session.place
+    spec, session = pose.card.input, pose.backend.session
+    kind, index = session.place
     with redirect_stdout(sys.stderr):  # it says what it loads
-        pose = getattr(rtmlib, str(solution))(
-            str(engine.session.path), spec.size, spec.mean, spec.std, backend="onnxruntime", device="cpu" if kind == "cpu" else f"cuda:{index}"
+        theirs = getattr(rtmlib, str(solution))(
+            str(session.path), spec.size, spec.mean, spec.std, backend="onnxruntime", device="cpu" if kind == "cpu" else f"cuda:{index}"
         )
-    return lambda: pose(image, boxes.tolist())
+    return lambda: theirs(image, boxes.tolist())
 
 
-def _bare(engine: Engine, blob: NDArray[np.float32], size: int, runs: int) -> Callable[[], Any]:
+def _bare(backend: Backend[Any], blob: NDArray[np.float32], size: int, runs: int) -> Callable[[], Any]:
     parts = [blob[i : i + size] for i in range(0, len(blob), size)]
+    run = partial(backend.session.run, names=backend.outputs)
     if runs == 1:
-        return lambda: [engine.session.run(part) for part in parts]
+        return lambda: [run(part) for part in parts]
     pool = ThreadPoolExecutor(runs)
-    return lambda: list(pool.map(engine.session.run, parts))
+    return lambda: list(pool.map(run, parts))
 
 
 def _yardstick() -> Callable[[], Any]:

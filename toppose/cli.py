@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import get_args
 
 import toppose
-from toppose.decode import DecoderName
 from toppose.errors import OptionError, TopposeError
 from toppose.estimator import DETECTOR, POSE, Estimator
 from toppose.files import check_targets, expand, predict_files
 from toppose.images import read_image
-from toppose.providers import Precision
+from toppose.networks.card import DecoderName
+from toppose.runtime.providers import Precision
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -188,8 +188,7 @@ def _bench(args: argparse.Namespace) -> int:
 
 
 def _eval(args: argparse.Namespace) -> int:
-    from toppose.coco import read_coco
-    from toppose.evaluate import describe, evaluate
+    from toppose.evaluation import describe, evaluate, read_coco
 
     for name in ("detector", "detection_threshold", "max_people"):
         if args.boxes != "own" and getattr(args, name) is not None:

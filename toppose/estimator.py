@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from toppose import zoo
-from toppose.boxes import check_box_list, check_boxes
-from toppose.card import ModelCard, explain
-from toppose.decode import DecoderName
-from toppose.detector import Detector, detect
-from toppose.device import DeviceEngine
-from toppose.engine import Engine
-from toppose.errors import CardError, ModelError, OptionError
-from toppose.host import HostEngine
+from toppose.detection import Detector, NetworkDetector, check_box_list, check_boxes, detect, make_detector
+from toppose.errors import CardError, OptionError
 from toppose.images import Color, ImageLike, read_image, read_images
+from toppose.networks import ModelCard, zoo
+from toppose.networks.card import DecoderName, explain
 from toppose.poses import Poses
-from toppose.providers import Precision, parse_device
-from toppose.session import Session
+from toppose.runtime import Engine, Runtime
+from toppose.runtime.providers import Precision, parse_device
 from toppose.skeleton import Skeleton
-from toppose.yolo import YoloDetector, card_from_metadata
+from toppose.topdown import TopDown
 
 DETECTOR, POSE = "person-n", "pose-n"
 Single = NDArray[np.float32]
@@ -53,7 +47,7 @@ class Options(BaseModel):
     decoder: DecoderName | None = None
     color: Color = "bgr"
     threads: int | None = Field(None, ge=1, le=1024)
-    engine: Literal["auto", "host", "device"] = "auto"
+    engine: Engine = "auto"
     precision: Precision = "fp32"
 
     def __init__(self, **options: Any) -> None:
@@ -92,10 +86,9 @@ class Estimator:
         if card is None:
             raise CardError(f"pose: expected a card {path.with_suffix('.json').name!r} beside {str(path)!r}; toppose.ModelCard describes its fields")
         o = self.options
-        session, on_device = _load(path, device, o, "pose")
-        engine = DeviceEngine if on_device else HostEngine
-        self.engine: Engine = engine(session, card, o.decoder, o.flip_test, o.batch_size, o.runs)
-        self.detector = make_detector(detector, device, o)
+        runtime = Runtime(device, o.engine, o.threads, o.precision)
+        self.pose = TopDown(runtime, runtime.load(path, "pose"), card, o.decoder, o.flip_test, o.batch_size, o.runs)
+        self.detector = make_detector(detector, runtime, o.detection_threshold, o.nms_iou, o.batch_size)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as the arguments it was made of, so that it can go to other processes: they load the networks anew."""
@@ -104,19 +97,20 @@ class Estimator:
     def __repr__(self) -> str:
         detector = getattr(self.detector, "card", None)
         name = detector.name if detector else getattr(self.detector, "__name__", self.detector)
-        where = f"engine={self.engine.name!r}, running on {self.engine.session.providers[0]}"
-        return f"Estimator(detector={name!r}, pose={self.engine.card.name!r}, {where})"
+        backend = self.pose.backend
+        where = f"engine={backend.name!r}, running on {backend.session.providers[0]}"
+        return f"Estimator(detector={name!r}, pose={self.pose.card.name!r}, {where})"
 
     def warmup(self) -> None:
         """Runs detector and pose network once at every batch size that they will use, so that no later call has to prepare anything."""
-        self.engine.warmup()
-        if isinstance(self.detector, YoloDetector):
-            self.detector.warmup()
+        self.pose.backend.warmup()
+        if isinstance(self.detector, NetworkDetector):
+            self.detector.backend.warmup()
 
     @property
     def skeleton(self) -> Skeleton:
         """Names and order of the joints."""
-        return self.engine.card.joints
+        return self.pose.skeleton
 
     @overload
     def __call__(self, image: list[ImageLike] | tuple[ImageLike, ...], boxes: Sequence[ArrayLike] | None = None) -> list[Single]: ...
@@ -137,48 +131,20 @@ class Estimator:
         image: a path, encoded bytes, a PIL image or a uint8/uint16 array. boxes: (N,4) xyxy in pixels, or (N,5) with scores; for a
         list of images a list of such arrays; thresholds and max_people do not touch them. Without boxes the detector looks for people."""
         several = isinstance(image, (list, tuple))
-        images = self.engine.frames(read_images(image, self.options.color, "images") if several else [read_image(image, self.options.color)])
+        images = self.pose.backend.frames(read_images(image, self.options.color, "images") if several else [read_image(image, self.options.color)])
         if boxes is not None:
             people = check_box_list(boxes, len(images)) if several else [check_boxes(boxes)]
         elif self.detector is None:
             raise OptionError("boxes: this Estimator has detector=None, so predict needs boxes; got None")
         else:
             people = detect(self.detector, images, self.options.max_people) if images else []
-        keypoints, scores = self.engine(images, [b for b, _ in people])
+        keypoints, scores = self.pose(images, [b for b, _ in people])
         poses, first = [], 0
         for b, box_scores in people:
             rows = slice(first, first + len(b))
             poses.append(Poses(keypoints[rows], scores[rows], b.astype(np.float32), box_scores, self.skeleton))
             first += len(b)
         return poses if several else poses[0]
-
-
-def make_detector(detector: Any, device: str, options: Options) -> Detector | None:
-    """Whatever may stand for a detector -> a callable from images to boxes, or None."""
-    if detector is None or (callable(detector) and not isinstance(detector, (type, ModelCard))):
-        return detector
-    if isinstance(detector, (str, os.PathLike)) and Path(detector).suffix in (".pt", ".pth", ".yaml"):
-        from toppose._ultralytics import UltralyticsDetector
-
-        return UltralyticsDetector(Path(detector), _threshold(options), options.nms_iou, device, options.batch_size)
-    path, card = zoo.find(detector, "detect", "detector")
-    session, on_device = _load(path, device, options, "detector")
-    card = card or card_from_metadata(path, session)
-    return YoloDetector(session, card, _threshold(options, card.threshold), options.nms_iou, options.batch_size, on_device)
-
-
-def _load(path: Path, device: str, options: Options, name: str) -> tuple[Session, bool]:
-    """The network, and whether it is to run by the engine "device". `name` is what errors call the argument."""
-    try:
-        session = Session(path, device, options.threads, options.precision, capture=options.engine != "host")
-    except ModelError as e:
-        raise ModelError(f"{name}: {e}") from None
-    return session, options.engine == "device" or (options.engine == "auto" and not session.on_cpu)
-
-
-def _threshold(options: Options, own: float | None = None) -> float:
-    """The user's, else the card's own, else Ultralytics' 0.25."""
-    return next(t for t in (options.detection_threshold, own, 0.25) if t is not None)
 
 
 def _rebuild(detector: Any, pose: Any, device: str, options: dict[str, Any]) -> Estimator:

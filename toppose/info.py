@@ -18,8 +18,9 @@ import numpy as np
 import onnxruntime as ort
 
 import toppose
-from toppose import zoo
-from toppose.providers import check_running, choose_providers, preload
+from toppose.networks import zoo
+from toppose.runtime.graphs import graph_files
+from toppose.runtime.providers import check_running, choose_providers, preload
 
 _PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "ultralytics", "opencv-python", "opencv-python-headless", "pydantic")
 _DEVICES = {"CUDAExecutionProvider": "cuda", "TensorrtExecutionProvider": "tensorrt", "CPUExecutionProvider": "cpu"}  # best first, for info
@@ -95,7 +96,7 @@ def _nodes(device: str) -> dict[str, Any]:
     options = ort.SessionOptions()
     options.log_severity_level = 0
     files = {}
-    for path in (*(c.path for c in zoo.shipped()), *zoo.graphs()):
+    for path in (*(c.path for c in zoo.shipped()), *graph_files()):
         with _stderr() as said:
             ort.InferenceSession(str(path), options, providers=choose_providers(device, ort.get_available_providers()))
         files[path.stem] = placements(said)

@@ -12,7 +12,7 @@ import numpy as np
 from data import JOINT, People
 
 from toppose import Estimator, ModelCard
-from toppose.boxes import iou
+from toppose.detection.boxes import iou
 
 SIZE = 640  # twice what the detector is trained at
 LEAST = 0.1  # detector score from where a box is worth a look

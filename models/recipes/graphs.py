@@ -20,6 +20,7 @@ TYPES = {
     "float": TensorProto.FLOAT,
     "double": TensorProto.DOUBLE,
     "half": TensorProto.FLOAT16,
+    "int32": TensorProto.INT32,
     "int64": TensorProto.INT64,
     "uint8": TensorProto.UINT8,
 }
@@ -37,6 +38,12 @@ class Graph:
         out = f"{op.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, list(inputs), [out], name=out, **attributes))
         return out
+
+    def two(self, op: str, *inputs: str, **attributes: Any) -> tuple[str, str]:
+        """A node of two outputs."""
+        out = self(op, *inputs, **attributes)
+        self.nodes[-1].output.append(f"{out}_second")
+        return out, f"{out}_second"
 
     def constant(self, value: Any, dtype: Any = np.float32) -> str:
         name = f"constant_{len(self.constants)}"
@@ -117,11 +124,13 @@ def around(g: Graph, points: str, limit: str, axes: tuple[int, int]) -> tuple[tu
 
 
 def placed(g: Graph, cells: str) -> str:
-    """Cells (N,J,2) double through matrices (N,2,3) double, as float. By hand: ONNX Runtime 1.19 spoils a product of doubles with a transpose."""
-    turned = g("Transpose", "matrices", perm=[0, 2, 1])  # (N,3,2)
-    across, down, shift = (g("Gather", turned, g.constant([i], np.int64), axis=1) for i in range(3))
-    x, y = split(g, cells, 2)
-    return g.cast(g("Add", g("Add", g("Mul", x, across), g("Mul", y, down)), shift), "float")
+    """Cells (N,J,2) double times scale (2) double, as float."""
+    return g.cast(g("Mul", cells, "scale"), "float")
+
+
+def poisoned(g: Graph, scores: str, maps: str, axes: list[int]) -> str:
+    """Scores that are not finite where any number of `maps` is not: a difference with itself is 0 of all others."""
+    return g("Add", scores, g("ReduceSum", g("Sub", maps, maps), g.constant(axes, np.int64), keepdims=0))
 
 
 class Peaks:
@@ -134,7 +143,7 @@ class Peaks:
         self.W, self.H = (g("Gather", "size", g.constant([i], np.int64), axis=0) for i in (0, 1))
         self.y = g("Floor", g("Div", cell, self.W))
         self.x = g("Sub", cell, g("Mul", self.y, self.W))
-        self.scores = g("Squeeze", g("GatherElements", self.flat, top, axis=2), g.constant([2], np.int64))
+        self.scores = poisoned(g, g("Squeeze", g("GatherElements", self.flat, top, axis=2), g.constant([2], np.int64)), self.flat, [2])
 
     def cells(self) -> str:
         return self.g.cast(self.g("Concat", self.x, self.y, axis=2), "double")
@@ -176,9 +185,9 @@ def newton(g: Graph, dx: str, dy: str, dxx: str, dyy: str, dxy: str, eps: float)
 
 
 def heatmap_decoder(name: str, folder: Path) -> None:
-    """heatmaps (N,J,H,W), size (W, H), matrices (N,2,3) from cells to image pixels -> keypoints (N,J,2), scores (N,J). As toppose/decode.py."""
+    """heatmaps (N,J,H,W), size (W, H), scale (2) from cells to crop pixels -> keypoints (N,J,2), scores (N,J). As toppose/topdown/decode.py."""
     blurs = {"blur_y": ("float", ("H", "H")), "blur_x": ("float", ("W", "W"))} if "dark" in name else {}
-    g = Graph(heatmaps=("float", ("N", "J", "H", "W")), size=("float", (2,)), matrices=("double", ("N", 2, 3)), **blurs)
+    g = Graph(heatmaps=("float", ("N", "J", "H", "W")), size=("float", (2,)), scale=("double", (2,)), **blurs)
     peaks = Peaks(g)
     cells = peaks.cells()
     if name == "quarter":
@@ -215,21 +224,17 @@ def dark_step(g: Graph, peaks: Peaks, udp: bool) -> str:
 
 
 def simcc(folder: Path) -> None:
-    """x_maps (N,J,w*split), y_maps (N,J,h*split), matrices (N,2,3) from crop to image pixels -> keypoints, scores.
+    """x_maps (N,J,X), y_maps (N,J,Y), scale (2) from entries to crop pixels -> keypoints (N,J,2), scores (N,J).
 
     mean: 1 for the mean of both peaks, 0 for the lesser."""
-    g = Graph(
-        x_maps=("float", ("N", "J", "X")),
-        y_maps=("float", ("N", "J", "Y")),
-        split=("double", (1,)),
-        mean=("float", (1,)),
-        matrices=("double", ("N", 2, 3)),
-    )
+    g = Graph(x_maps=("float", ("N", "J", "X")), y_maps=("float", ("N", "J", "Y")), scale=("double", (2,)), mean=("float", (1,)))
     tops = [g("ArgMax", m, axis=2, keepdims=1) for m in ("x_maps", "y_maps")]
     a, b = (g("Squeeze", g("GatherElements", m, t, axis=2), g.constant([2], np.int64)) for m, t in zip(("x_maps", "y_maps"), tops, strict=True))
-    cells = g("Div", g.cast(g("Concat", *tops, axis=2), "double"), "split")
+    cells = g.cast(g("Concat", *tops, axis=2), "double")
     middle = g("Mul", g("Mul", g("Add", a, b), g.constant(0.5)), "mean")
     scores = g("Add", middle, g("Mul", g("Min", a, b), g("Sub", g.constant(1.0), "mean")))
+    for maps in ("x_maps", "y_maps"):
+        scores = poisoned(g, scores, maps, [2])
     g.save(folder / "simcc.onnx", keypoints=(placed(g, cells), "float", ("N", "J", 2)), scores=(scores, "float", ("N", "J")))
 
 
@@ -242,32 +247,29 @@ def average(folder: Path) -> None:
 
 
 def casts(folder: Path) -> None:
-    """Numbers (n) between float and half, for networks of half precision."""
-    for name, source, target in (("to-half", "float", "half"), ("to-single", "half", "float")):
+    """Numbers (n) from one type to another, for networks that take or give others than float."""
+    for source, target in (("float", "half"), ("float", "double"), ("float", "uint8"), ("float", "int32"), ("half", "float"), ("double", "float")):
         g = Graph(x=(source, ("n",)))
-        g.save(folder / f"{name}.onnx", y=(g.cast("x", target), target, ("n",)))
+        g.save(folder / f"{source}-to-{target}.onnx", y=(g.cast("x", target), target, ("n",)))
 
 
-def boxes(folder: Path) -> None:
-    """predictions (B,4+classes,A), person (1) -> the boxes (K,4) xyxy that are rather a person than anything else, score above `threshold`
-    and survive suppression, with scores (K) and image (K)."""
-    g = Graph(
-        predictions=("float", ("B", "R", "A")), person=("int64", (1,)), most=("int64", (1,)), overlap=("float", (1,)), threshold=("float", (1,))
-    )  # fmt: skip
+def best(folder: Path) -> None:
+    """predictions (B,R,A): rows cx, cy, w, h, then classes up to row `end` (1) -> the `most` (1) best boxes (B,K,4) xyxy and scores (B,K) of
+    class `person` (1), best first; 0 is the score of what is rather something else."""
+    g = Graph(predictions=("float", ("B", "R", "A")), person=("int64", (1,)), end=("int64", (1,)), most=("int64", (1,)))
     i64 = lambda *v: g.constant(v, np.int64)  # noqa: E731
-    centred = g("Transpose", g("Slice", "predictions", i64(0), i64(4), i64(1)), perm=[0, 2, 1])  # (B,A,4)
-    classes = g("Slice", "predictions", i64(4), i64(1 << 40), i64(1))
+    classes = g("Slice", "predictions", i64(4), "end", i64(1))
     scores = g("Gather", classes, "person", axis=1)  # (B,1,A)
-    best = g("Not", g("Less", scores, g("ReduceMax", classes, axes=[1], keepdims=1)))
-    scores = g("Mul", scores, g.cast(best, "float"))
-    kept = g("NonMaxSuppression", centred, scores, "most", "overlap", "threshold", center_point_box=1)  # (K,3)
-    rows = g("GatherND", centred, g("Gather", kept, i64(0, 2), axis=1))
-    centre, half = g("Gather", rows, i64(0, 1), axis=1), g("Mul", g("Gather", rows, i64(2, 3), axis=1), g.constant(0.5))
-    corners = g("Concat", g("Sub", centre, half), g("Add", centre, half), axis=1)
-    image = g("Squeeze", g("Gather", kept, i64(0), axis=1), i64(1))
+    rather = g("Not", g("Less", scores, g("ReduceMax", classes, axes=[1], keepdims=1)))
+    of_a_person = g("Mul", scores, g.cast(rather, "float"))
+    values, cells = g.two("TopK", of_a_person, "most", axis=2)  # (B,1,K)
+    cx, cy, w, h = (g("GatherElements", g("Gather", "predictions", i64(row), axis=1), cells, axis=2) for row in range(4))
+    w, h = (g("Mul", side, g.constant(0.5)) for side in (w, h))
+    corners = g("Concat", g("Sub", cx, w), g("Sub", cy, h), g("Add", cx, w), g("Add", cy, h), axis=1)  # (B,4,K)
+    told = poisoned(g, g("Squeeze", values, i64(1)), g("Reshape", "predictions", i64(0, 1, -1)), [2])
     g.save(
-        folder / "boxes.onnx",
-        boxes=(corners, "float", ("K", 4)), scores=(g("GatherND", scores, kept), "float", ("K",)), image=(image, "int64", ("K",)),
+        folder / "best.onnx",
+        boxes=(g("Transpose", corners, perm=[0, 2, 1]), "float", ("B", "K", 4)), scores=(told, "float", ("B", "K")),
     )  # fmt: skip
 
 
@@ -279,7 +281,7 @@ def main() -> None:
     crop(folder)
     for name in ("argmax", "quarter", "dark", "udp-dark"):
         heatmap_decoder(name, folder)
-    for build in (simcc, average, casts, boxes):
+    for build in (simcc, average, casts, best):
         build(folder)
 
 

@@ -1,0 +1,5 @@
+"""People one by one: comes in images and boxes; go out joints in image pixels and their scores."""
+
+from toppose.topdown.estimate import TopDown
+
+__all__ = ["TopDown"]
