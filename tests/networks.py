@@ -28,6 +28,53 @@ def save(path: Path, nodes: list[Any], inputs: dict[str, list[Any]], outputs: di
     return path
 
 
+def retyped(path: Path, dtype: Any) -> Path:
+    """The network in `path` taking and giving another type, reckoning in it too (whole numbers are cast to float first)."""
+    model = onnx.load(path)
+    graph, element = model.graph, helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    graph.input[0].type.tensor_type.elem_type = element
+    if np.dtype(dtype).kind == "f":
+        for value in graph.output:
+            if value.type.tensor_type.elem_type == TensorProto.FLOAT:
+                value.type.tensor_type.elem_type = element
+        for constant in graph.initializer:
+            array = numpy_helper.to_array(constant)
+            if array.dtype == np.float32 and constant.name != "scales":
+                constant.CopyFrom(numpy_helper.from_array(array.astype(dtype), constant.name))
+    else:
+        name = graph.input[0].name
+        for node in graph.node:
+            node.input[:] = ["as_float" if n == name else n for n in node.input]
+        graph.node.insert(0, helper.make_node("Cast", [name], ["as_float"], to=TensorProto.FLOAT))
+    onnx.save(model, path)
+    return path
+
+
+def sliced(path: Path, keep: str) -> Path:
+    """The network in `path` with a batch axis that lies. keep: "first" answers the first row alone, "repeated" gives it for all rows,
+    "refused" fails on more than one."""
+    model = onnx.load(path)
+    graph = model.graph
+    output = graph.output[0].name
+    for node in graph.node:
+        node.output[:] = ["honest" if n == output else n for n in node.output]
+    shape = [d.dim_value for d in graph.output[0].type.tensor_type.shape.dim][1:]
+    constants = {"from": np.array([0]), "to": np.array([1]), "axis": np.array([0]), "one": np.array([1, *shape])}
+    nodes = {
+        "first": [helper.make_node("Slice", ["honest", "from", "to", "axis"], [output])],
+        "repeated": [
+            helper.make_node("Slice", ["honest", "from", "to", "axis"], ["one_row"]),
+            helper.make_node("Shape", ["honest"], ["rows"]),
+            helper.make_node("Expand", ["one_row", "rows"], [output]),
+        ],
+        "refused": [helper.make_node("Reshape", ["honest", "one"], [output])],
+    }[keep]
+    graph.node.extend(nodes)
+    graph.initializer.extend(numpy_helper.from_array(v, k) for k, v in constants.items())
+    onnx.save(model, path)
+    return path
+
+
 def write_card(path: Path, output: dict[str, Any], joints: list[str] | None = None, task: str = "pose", **spec: Any) -> Path:
     card: dict[str, Any] = {"name": path.stem, "task": task, "file": path.name, "input": {**PIXELS, **spec}, "output": output}
     if task == "pose":

@@ -255,7 +255,7 @@ def casts(folder: Path) -> None:
 
 def best(folder: Path) -> None:
     """predictions (B,R,A): rows cx, cy, w, h, then classes up to row `end` (1) -> the `most` (1) best boxes (B,K,4) xyxy and scores (B,K) of
-    class `person` (1), best first; 0 is the score of what is rather something else."""
+    class `person` (1), best first; 0 is the score of what is rather something else. range (B,2): the least and the most of all classes."""
     g = Graph(predictions=("float", ("B", "R", "A")), person=("int64", (1,)), end=("int64", (1,)), most=("int64", (1,)))
     i64 = lambda *v: g.constant(v, np.int64)  # noqa: E731
     classes = g("Slice", "predictions", i64(4), "end", i64(1))
@@ -266,10 +266,12 @@ def best(folder: Path) -> None:
     cx, cy, w, h = (g("GatherElements", g("Gather", "predictions", i64(row), axis=1), cells, axis=2) for row in range(4))
     w, h = (g("Mul", side, g.constant(0.5)) for side in (w, h))
     corners = g("Concat", g("Sub", cx, w), g("Sub", cy, h), g("Add", cx, w), g("Add", cy, h), axis=1)  # (B,4,K)
+    extremes = [g(op, classes, axes=[1, 2], keepdims=0) for op in ("ReduceMin", "ReduceMax")]  # (B)
     told = poisoned(g, g("Squeeze", values, i64(1)), g("Reshape", "predictions", i64(0, 1, -1)), [2])
     g.save(
         folder / "best.onnx",
         boxes=(g("Transpose", corners, perm=[0, 2, 1]), "float", ("B", "K", 4)), scores=(told, "float", ("B", "K")),
+        range=(g("Concat", *(g("Unsqueeze", e, i64(1)) for e in extremes), axis=1), "float", ("B", 2)),
     )  # fmt: skip
 
 

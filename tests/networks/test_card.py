@@ -52,6 +52,11 @@ def test_a_skeleton_of_ones_own():
         ({"input": {"size": [192, 256], "mean": [float("nan"), 0, 0]}}, "input.mean.0"),
         ({"input": {"size": [192, 256], "padding": 1e9}}, "input.padding"),
         ({"threshold": 0.5}, "threshold is a detector's"),
+        ({"input": {"size": [192, 5000]}}, "input.size.1"),
+        ({"file": "../net.onnx"}, r"file: expected a file in the card's own folder, got '\.\./net\.onnx'"),
+        ({"file": "/etc/net.onnx"}, "in the card's own folder"),
+        ({"file": "a/..\\\\..\\\\net.onnx"}, "in the card's own folder"),
+        ({"file": "C:net.onnx"}, "in the card's own folder"),
     ],
 )
 def test_wrong_cards(tmp_path, change, message):

@@ -3,18 +3,20 @@ from __future__ import annotations
 import logging
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 from networks import constant_network, heatmap_network, save
 from onnx import helper
 
-from toppose import CardError, DeviceError, ModelError, OptionError
+from toppose import CardError, DeviceError, Estimator, ModelError, OptionError
 from toppose.runtime import session as room
 from toppose.runtime.providers import check_running, choose_providers, parse_device
 from toppose.runtime.session import Session
 
 CPU, CUDA, TRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 EVERYTHING = [TRT, CUDA, CPU]
+BOX = [(20.0, 10.0, 140.0, 110.0)]
 
 
 @pytest.mark.parametrize(
@@ -125,3 +127,35 @@ def test_a_size_that_a_free_network_cannot_take(tmp_path):
     assert session.probe("card 'n'", (48, 64))["out"].shape == (2, 3, 64, 48)
     with pytest.raises(CardError, match=r"card 'n' says input \(3, 64, 50\) .* the network cannot take it: .*n\.onnx' failed on images"):
         session.probe("card 'n'", (50, 64))
+
+
+def with_weights_beside(path, **where):
+    """The heatmap network with its weights in files of their own."""
+    heatmap_network(path, decoder="dark")
+    onnx.save(onnx.load(path), path, save_as_external_data=True, size_threshold=0, **where)
+    return path
+
+
+@pytest.mark.parametrize(
+    "where", [{"location": "weights.bin"}, {"location": "n.onnx_data"}, {"location": "part/w.data"}, {"all_tensors_to_one_file": False}]
+)
+def test_weights_in_other_files_are_found_from_any_folder(tmp_path, where, spots, monkeypatch):
+    (tmp_path / "net" / "part").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    path = with_weights_beside(tmp_path / "net" / "n.onnx", **where)
+    expected = Estimator(detector=None, pose=heatmap_network(tmp_path / "whole.onnx", decoder="dark"), device="cpu")(spots, BOX)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "weights.bin").write_bytes(bytes(36))  # another network's
+    np.testing.assert_array_equal(Estimator(detector=None, pose=path, device="cpu")(spots, BOX), expected)
+    monkeypatch.chdir(path.parent)
+    np.testing.assert_array_equal(Estimator(detector=None, pose="n.onnx", device="cpu")(spots, BOX), expected)
+
+
+def test_weights_that_are_lost_or_cut_are_named(tmp_path):
+    path = with_weights_beside(tmp_path / "n.onnx", location="weights.bin")
+    (tmp_path / "weights.bin").write_bytes(b"cut")
+    with pytest.raises(ModelError, match=r"n\.onnx' .*the file of its weights is too short: weights"):
+        Session(path, "cpu")
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(ModelError, match=r"pose: '.*n\.onnx' .*its weights lie in '.*weights\.bin', and there is no such file"):
+        Estimator(detector=None, pose=path, device="cpu")

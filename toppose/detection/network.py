@@ -14,8 +14,6 @@ from toppose.images import Pixels
 from toppose.networks.card import ModelCard
 from toppose.runtime import Runtime, Session
 
-_NOISE = 0.01  # how far beyond 0...1 rounding may bring a probability
-
 
 class NetworkDetector:
     """Images -> person boxes, (N,5) float64 x1, y1, x2, y2, score in image pixels, best first, clipped to the image."""
@@ -55,11 +53,21 @@ class NetworkDetector:
 
     def _finish(self, boxes: geometry.Float, scores: geometry.Float, image: Pixels, matrix: geometry.Float) -> geometry.Float:
         """Boxes (K,4) in letterbox pixels -> (N,5) in image pixels, best first, the lesser of two that overlap gone, clipped to the image."""
-        if len(scores) and (worst := scores[np.abs(scores - 0.5).argmax()]) > 1 + _NOISE:
-            raise ModelError(f"detector {self.card.name!r} gave a score of {worst:g}; expected 0 to 1, so its card or its file is wrong")
+        self._check(boxes)
         order = nms(boxes, scores, self.nms_iou, MOST) if self.reader.overlapping else np.argsort(-scores, kind="stable")
         boxes, scores = boxes[order], scores[order].clip(max=1)
         height, width = image.shape[:2]
         boxes = geometry.transform_boxes(boxes, geometry.invert(matrix)).clip(0, [width, height, width, height])
         real = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         return np.column_stack([boxes, scores])[real]
+
+    def _check(self, boxes: geometry.Float) -> None:
+        """Raises ModelError for boxes that are something else: shares of the picture, or a corner and sides."""
+        if not len(boxes):
+            return
+        if boxes.max() <= 2:
+            raise ModelError(f"detector {self.card.name!r} gave boxes within 0...1: shares of the picture, not pixels of its input as its card says")
+        if (boxes[:, 2:] <= boxes[:, :2]).any(1).mean() > 0.5:
+            raise ModelError(
+                f"detector {self.card.name!r} gave boxes whose second corner is before the first; expected x1, y1, x2, y2 as its card says"
+            )

@@ -8,12 +8,13 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from toppose.errors import CardError
+from toppose.errors import CardError, ModelError
 from toppose.geometry import Float, Size
 from toppose.networks.card import DetsOutput, ModelCard, YoloOutput
 from toppose.runtime.reader import Array, Reader, Reading
 
 MOST = 3000  # boxes of an image that are looked at, best first
+_NOISE = 0.01  # how far beyond 0...1 rounding may bring a probability
 Persons = list[tuple[Float, Float]]  # for each image boxes (K,4) xyxy and scores (K,)
 Kind = TypeVar("Kind", YoloOutput, DetsOutput)
 
@@ -36,7 +37,19 @@ class BoxReader(Reader[Persons], Generic[Kind]):
         if wrong := self.expected([outputs[n].shape for n in names], size):
             got = {n: o.shape for n, o in outputs.items()}
             raise CardError(f"detector {self.card.name!r}: its card says a {self.output.kind} head, so {wrong}; the network gives {got}")
+        try:
+            self.read([outputs[n] for n in names], size)
+        except ModelError as e:
+            raise CardError(f"{e} (on noise, when it was loaded)") from None
         return names
+
+    def probable(self, least: float, most: float) -> str:
+        """ "" where the scores between these are probabilities, else what they are."""
+        return f"scores from {least:.3g} to {most:.3g}; expected 0 to 1" if least < -_NOISE or most > 1 + _NOISE else ""
+
+    def _check_scores(self, scores: Array, rest: str = "so its card or its file is wrong") -> None:
+        if scores.size and (wrong := self.probable(float(scores.min()), float(scores.max()))):
+            raise ModelError(f"detector {self.card.name!r} gave {wrong}, {rest}")
 
     def _candidates(self, outputs: Mapping[str, Array]) -> list[str]:
         if lost := [n for n in self.output.names if n not in outputs]:
@@ -46,6 +59,9 @@ class BoxReader(Reader[Persons], Generic[Kind]):
     def _above(self, boxes: Array, scores: Array, of_a_person: Array) -> tuple[Float, Float]:
         keep = of_a_person & (scores > self.threshold)
         return boxes[keep].astype(np.float64), scores[keep].astype(np.float64)
+
+
+_CLASSES = "so they are no probabilities, or the card's `classes` must say how many rows are"
 
 
 class RawReader(BoxReader[YoloOutput]):
@@ -64,6 +80,7 @@ class RawReader(BoxReader[YoloOutput]):
         return ""
 
     def read(self, outputs: Sequence[Array], size: Size) -> Persons:
+        self._check_scores(outputs[0][:, 4 : self._end], _CLASSES)
         found = []
         for rows in outputs[0]:  # (4 + classes, anchors)
             classes = rows[4 : self._end]
@@ -78,10 +95,11 @@ class RawReader(BoxReader[YoloOutput]):
         _, channels, anchors = shapes[0]
         numbers = {"person": self.output.person, "end": self._end or channels, "most": min(MOST, anchors)}
         constants = {name: np.array([number]) for name, number in numbers.items()}
-        return Reading("best", ("predictions",), ("boxes", "scores"), constants)
+        return Reading("best", ("predictions",), ("boxes", "scores", "range"), constants)
 
     def collect(self, arrays: Sequence[Array]) -> Persons:
-        boxes, scores = arrays
+        boxes, scores, extremes = arrays
+        self._check_scores(extremes, _CLASSES)
         return [self._above(b, s, np.ones(s.shape, bool)) for b, s in zip(boxes, scores, strict=True)]
 
     @property
@@ -101,7 +119,9 @@ class FinishedReader(BoxReader[YoloOutput]):
         return "(B, K, 6) of finished boxes, not one for every anchor" if is_dense(shapes[0][1], size) and shapes[0][1] > 1000 else ""
 
     def read(self, outputs: Sequence[Array], size: Size) -> Persons:
-        return [self._above(rows[:, :4], rows[:, 4], rows[:, 5].round() == self.output.person) for rows in outputs[0]]
+        (rows,) = outputs
+        self._check_scores(np.maximum(rows[..., 4], 0))  # what is filled up may have -1
+        return [self._above(r[:, :4], r[:, 4], r[:, 5].round() == self.output.person) for r in rows]
 
     def _candidates(self, outputs: Mapping[str, Array]) -> list[str]:
         return super()._candidates(outputs) or with_axes(outputs, 3)
@@ -116,6 +136,7 @@ class DetsReader(BoxReader[DetsOutput]):
 
     def read(self, outputs: Sequence[Array], size: Size) -> Persons:
         dets, labels = outputs
+        self._check_scores(np.maximum(dets[..., 4], 0))
         return [self._above(d[:, :4], d[:, 4], of == self.output.person) for d, of in zip(dets, labels, strict=True)]
 
     def _candidates(self, outputs: Mapping[str, Array]) -> list[str]:

@@ -219,12 +219,15 @@ class Session(Network):
         return noise.astype(self.dtype)
 
     def _whole(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Outputs of all calls joined; of an output that has not a row for each image, the first call's with a row too few or too many."""
         names = [name for name in self.outputs if self.types[name] is not None]
         parts = [self._call(part, names) for part in self._filled(batch)]
         found = {}
         for name, outputs in zip(names, zip(*parts, strict=True), strict=True):
             fits = all(o.shape[:1] == (self.batch or len(batch),) for o in outputs)
-            found[name] = _single(np.concatenate(outputs)[: len(batch)] if fits else outputs[0])
+            rows = len(outputs[0]) if outputs[0].ndim else 0
+            wrong = outputs[0] if rows != len(batch) else outputs[0][:1]  # two rows for one image are not a row for each of two
+            found[name] = _single(np.concatenate(outputs)[: len(batch)] if fits else wrong)
         return found
 
     def _filled(self, batch: NDArray[Any]) -> Iterator[NDArray[Any]]:
