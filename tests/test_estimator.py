@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from conftest import ROOT
 from networks import constant_network, heatmap_network
 from PIL import Image
 
@@ -264,3 +269,44 @@ def test_poses_of_a_list_keep_their_image(estimator, photo):
     assert [len(p) for p in poses] == [0, 1, 0, 1]
     assert all(isinstance(p, Poses) for p in poses)
     np.testing.assert_allclose(poses[1].keypoints, estimator(photo), atol=0.01)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.parametrize("engine", ["host", "device"])
+def test_forked_after_use(engine):
+    program = f"""
+import os
+from toppose import Estimator
+estimator = Estimator(device="cpu", engine={engine!r})
+expected = estimator("examples/astronaut.jpg")
+child = os.fork()
+same = (estimator("examples/astronaut.jpg") == expected).all()
+if child == 0:
+    os._exit(7 if same else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), same)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT)
+    assert done.stdout.split() == ["7", "True"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+@pytest.mark.parametrize("engine", ["host", "device"])
+def test_memory_and_descriptors_do_not_grow(tmp_path, spots, engine):
+    head = np.array([[32, 32, 20, 40, 0.9]], np.float32).T[None]
+    detector = constant_network(tmp_path / "d.onnx", {"output0": head}, (64, 64), "batch", names="{0: 'person'}", imgsz="[64, 64]")
+    estimator = Estimator(detector, heatmap_network(tmp_path / "n.onnx", decoder="dark"), device="cpu", engine=engine, threads=1)
+    file = tmp_path / "spots.png"
+    cv2.imwrite(str(file), spots)
+
+    def used() -> tuple[int, int]:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") >> 20, len(os.listdir("/proc/self/fd"))
+
+    for call in range(2001):
+        people = [(10.0, 10, 60, 90)] * (call % 9)
+        assert len(estimator.predict(file if call % 2 else spots, boxes=people or None)) in (1, len(people))
+        if call == 500:
+            before = used()
+    after = used()
+    assert after[0] - before[0] < 16  # MiB
+    assert after[1] == before[1]
