@@ -9,9 +9,10 @@ from typing import Any, overload
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from toppose.detection import Detector, NetworkDetector, check_box_list, check_boxes, detect, make_detector
+from toppose.detection.boxes import BoxFormat, check_format
 from toppose.errors import CardError, OptionError
 from toppose.images import Color, ImageLike, read_image, read_images
 from toppose.networks import ModelCard, zoo
@@ -49,6 +50,12 @@ class Options(BaseModel):
     threads: int | None = Field(None, ge=1, le=1024)
     engine: Engine = "auto"
     precision: Precision = "fp32"
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_python(cls, value: Any) -> Any:
+        """NumPy's numbers are numbers."""
+        return value.item() if isinstance(value, np.generic) else value
 
     def __init__(self, **options: Any) -> None:
         try:
@@ -113,27 +120,33 @@ class Estimator:
         return self.pose.skeleton
 
     @overload
-    def __call__(self, image: list[ImageLike] | tuple[ImageLike, ...], boxes: Sequence[ArrayLike] | None = None) -> list[Single]: ...
+    def __call__(
+        self, image: list[ImageLike] | tuple[ImageLike, ...], boxes: Sequence[ArrayLike | Poses] | None = None, box_format: BoxFormat = "xyxy"
+    ) -> list[Single]: ...
     @overload
-    def __call__(self, image: ImageLike, boxes: ArrayLike | None = None) -> Single: ...
-    def __call__(self, image: Any, boxes: Any = None) -> Any:
+    def __call__(self, image: ImageLike, boxes: ArrayLike | Poses | None = None, box_format: BoxFormat = "xyxy") -> Single: ...
+    def __call__(self, image: Any, boxes: Any = None, box_format: BoxFormat = "xyxy") -> Any:
         """Keypoints (N,J,2) float32 in pixels of the image, (0,J,2) when nobody is there; for a list of images a list."""
-        poses = self.predict(image, boxes)
+        poses = self.predict(image, boxes, box_format)
         return [p.keypoints.copy() for p in poses] if isinstance(poses, list) else poses.keypoints.copy()
 
     @overload
-    def predict(self, image: list[ImageLike] | tuple[ImageLike, ...], boxes: Sequence[ArrayLike] | None = None) -> list[Poses]: ...
+    def predict(
+        self, image: list[ImageLike] | tuple[ImageLike, ...], boxes: Sequence[ArrayLike | Poses] | None = None, box_format: BoxFormat = "xyxy"
+    ) -> list[Poses]: ...
     @overload
-    def predict(self, image: ImageLike, boxes: ArrayLike | None = None) -> Poses: ...
-    def predict(self, image: Any, boxes: Any = None) -> Any:
+    def predict(self, image: ImageLike, boxes: ArrayLike | Poses | None = None, box_format: BoxFormat = "xyxy") -> Poses: ...
+    def predict(self, image: Any, boxes: Any = None, box_format: BoxFormat = "xyxy") -> Any:
         """`Poses` of an image, or a list of them for a list (or tuple) of images, whose people then share batches.
 
-        image: a path, encoded bytes, a PIL image or a uint8/uint16 array. boxes: (N,4) xyxy in pixels, or (N,5) with scores; for a
-        list of images a list of such arrays; thresholds and max_people do not touch them. Without boxes the detector looks for people."""
+        image: a path, encoded bytes, a PIL image or a uint8/uint16 array. boxes: (N,4) in pixels, or (N,5) with scores from 0 to 1, or
+        another `Poses`; for a list of images a list of these; thresholds and max_people do not touch them. box_format: "xyxy", or "xywh" for
+        arrays of left, top, width, height. Without boxes the detector looks for people."""
+        check_format(box_format)
         several = isinstance(image, (list, tuple))
         images = self.pose.backend.frames(read_images(image, self.options.color, "images") if several else [read_image(image, self.options.color)])
         if boxes is not None:
-            people = check_box_list(boxes, len(images)) if several else [check_boxes(boxes)]
+            people = check_box_list(boxes, len(images), box_format=box_format) if several else [check_boxes(boxes, box_format=box_format)]
         elif self.detector is None:
             raise OptionError("boxes: this Estimator has detector=None, so predict needs boxes; got None")
         else:
