@@ -133,8 +133,8 @@ def test_a_run_that_is_stopped_keeps_what_it_has_done(tmp_path, photo, capsys, m
     for name in ("a.jpg", "c.jpg", "d.jpg"):
         shutil.copy(photo, tmp_path / name)
     (tmp_path / "b.jpg").write_bytes(b"no picture")
-    monkeypatch.setattr("toppose.files.GROUP", 1)
-    monkeypatch.setattr("toppose.files.read_image", read)
+    monkeypatch.setattr("toppose.cli.photographs.GROUP", 1)
+    monkeypatch.setattr("toppose.cli.photographs.read_image", read)
     file = tmp_path / "poses.json"
     assert main(["predict", str(tmp_path), "--json", str(file), "--device", "cpu"]) == 1
     assert capsys.readouterr().err.endswith("toppose: interrupted\n")

@@ -22,7 +22,7 @@ ROOMS = [
     ["estimator"],
     ["evaluation"],
     ["bench", "info"],
-    ["cli", "files"],
+    ["cli"],
     ["__main__"],
 ]
 ROW = {room: i for i, row in enumerate(ROOMS) for room in row}

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import get_args
 
 import toppose
+from toppose.cli.photographs import check_targets, expand, predict_files
 from toppose.errors import OptionError, TopposeError
 from toppose.estimator import DETECTOR, POSE, Estimator
-from toppose.files import check_targets, expand, predict_files
 from toppose.images import read_image
 from toppose.networks.card import DecoderName
 from toppose.runtime.providers import Precision
