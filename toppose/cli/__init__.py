@@ -1,4 +1,6 @@
-"""The command line: `toppose predict`, `info`, `bench`, `eval`; joined in `main`."""
+"""The command line: `toppose predict`, `info`, `bench`, `eval`; one file a command, joined in `main`.
+
+Nothing slow is imported before `main` listens for Ctrl-C."""
 
 from __future__ import annotations
 

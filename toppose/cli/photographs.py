@@ -2,48 +2,44 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import cv2
 
+from toppose.cli.document import document, photograph
+from toppose.cli.progress import Progress
+from toppose.cli.sources import DRAWING, Found, Photograph, is_drawing, mark
+from toppose.cli.stop import Stops
 from toppose.errors import ImageError, OptionError
 from toppose.estimator import Estimator
 from toppose.images import Pixels, read_image
 from toppose.poses import Poses
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".ppm", ".pgm"}
 GROUP = 8  # images that share batches, and are in memory at once
+STDOUT = Path("-")
+WIDEST = 65500  # libjpeg's limit
 
 
-def expand(sources: Sequence[Path]) -> Iterator[Path]:
-    """Files as they are, folders as the photographs in them, sorted."""
-    for source in sources:
-        if not source.is_dir():
-            yield source
-            continue
-        inside = sorted(p for p in source.iterdir() if p.suffix.lower() in SUFFIXES)
-        if not inside:
-            raise ImageError(f"source: expected photographs ({', '.join(sorted(SUFFIXES))}) in the folder {str(source)!r}, found none")
-        yield from inside
-
-
-def check_targets(out: Path | None, file: Path | None, photographs: Sequence[Path]) -> None:
+def check_targets(out: Path | None, file: Path | None, photographs: Sequence[Photograph]) -> None:
     """Before any work is done: what cannot be written to is an OptionError that names the option."""
     if out:
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as e:
             raise OptionError(f"--out: expected a folder, or a place for a new one; got {str(out)!r} ({e.strerror})") from None
-    if not file or file == Path("-"):
+    if not file:
+        return
+    if file == STDOUT:
+        if getattr(sys.stdout, "name", "") == os.devnull:
+            raise OptionError("--json: expected a standard output that is open; it is closed")
         return
     if file.is_dir() or not file.parent.is_dir():
         raise OptionError(f"--json: expected a file in a folder that is there; got {str(file)!r}")
-    if file.resolve() in {path.resolve() for path in photographs}:
+    if file.resolve() in {p.path.resolve() for p in photographs if p.path}:
         raise OptionError(f"--json: expected another file than the photographs; got {str(file)!r}")
     if not file.exists():
         try:
@@ -53,65 +49,99 @@ def check_targets(out: Path | None, file: Path | None, photographs: Sequence[Pat
             raise OptionError(f"--json: cannot write {str(file)!r} ({e.strerror})") from None
 
 
-def predict_files(estimator: Estimator, paths: Sequence[Path], out: Path | None, file: Path | None, joint_threshold: float, draw_boxes: bool) -> int:
-    """Draws the poses of each photograph into the folder `out` and writes all into the JSON `file` (`-`: standard output).
+@dataclass
+class Run:
+    """Photographs to be done; where drawings (folder `out`) and JSON (`file`, or standard output) go; and what was done so far."""
 
-    Returns 1 if a photograph could not be read, else 0. A run that is stopped writes what it has done, and says what it has not."""
-    taken = {path.resolve() for path in paths}  # no photograph is written over, least of all one not yet read
-    entries: list[dict[str, Any]] = []
-    errors: list[dict[str, str]] = []
-    lines = sys.stderr if file == Path("-") else sys.stdout
-    try:
-        for path, image, poses in _poses(estimator, paths, errors):
-            where = ""
-            if out:
-                target = _free(out, path.stem, taken)
-                _write(target, cv2.imencode(".jpg", poses.draw(image, joint_threshold, draw_boxes))[1].tobytes())
-                where = f" -> {target}"
-            entries.append(_entry(path, image, poses))
-            print(f"{path}: {len(poses)} {'person' if len(poses) == 1 else 'people'}{where}", file=lines)
-    finally:
-        if file:
-            known = {entry["file"] for entry in (*entries, *errors)}
-            missing = [{"file": str(path), "error": "not done: the run was stopped"} for path in paths if str(path) not in known]
-            skeleton = estimator.skeleton
-            document = {"skeleton": skeleton.name, "joints": skeleton.joints, "images": entries, "errors": errors + missing}
-            text = json.dumps(document, indent=1) + "\n"
-            if file == Path("-"):
-                sys.stdout.write(text)
-            else:
-                _write(file, text.encode())
-    return 1 if errors else 0
+    found: Found
+    out: Path | None
+    file: Path | None
+    joint_threshold: float
+    draw_boxes: bool
+    stops: Stops
+    done: set[int] = field(default_factory=set)
+    entries: list[str] = field(default_factory=list)
+    taken: set[Path] = field(default_factory=set)  # what was read, and what was written: nothing is to be written over it
 
+    def __call__(self, estimator: Estimator) -> int:
+        """Returns 1 if anything failed, else 0. A run that is stopped writes what it has done, and says what it has not."""
+        self.taken = {p.path.resolve() for p in self.found.photographs if p.path} | ({self.file.resolve()} if self.file else set())
+        try:
+            with self.stops.work(), Progress(len(self.found.photographs), "photographs") as progress:
+                for i, image, poses in self._poses(estimator, progress):
+                    self._finish(i, image, poses, progress)
+        finally:
+            if self.file:
+                self._write_json(self.file, estimator)
+        self.stops.check()
+        return 1 if self.found.errors else 0
 
-def _poses(estimator: Estimator, paths: Sequence[Path], errors: list[dict[str, str]]) -> Iterator[tuple[Path, Pixels, Poses]]:
-    """The poses of each photograph, in groups that share batches; what cannot be read goes to `errors` and stderr."""
-    for first in range(0, len(paths), GROUP):
-        images: list[tuple[Path, Pixels]] = []
-        for path in paths[first : first + GROUP]:
+    def _poses(self, estimator: Estimator, progress: Progress) -> Iterator[tuple[int, Pixels, Poses]]:
+        """The poses of each photograph, in groups that share batches; what cannot be read goes to the errors and to stderr."""
+        photographs = self.found.photographs
+        for first in range(0, len(photographs), GROUP):
+            images: list[tuple[int, Pixels]] = []
+            for i in range(first, min(first + GROUP, len(photographs))):
+                self.stops.check()
+                try:
+                    images.append((i, read_image(photographs[i].source())))
+                except ImageError as e:
+                    self._fail(i, str(e), progress)
+                    progress.step()
+            found = estimator.predict([image for _, image in images])
+            yield from ((i, image, poses) for (i, image), poses in zip(images, found, strict=True))
+
+    def _finish(self, i: int, image: Pixels, poses: Poses, progress: Progress) -> None:
+        """Draws one photograph, notes it down, and says so."""
+        self.stops.check()
+        name, where = self.found.photographs[i].name, ""
+        if self.out:
             try:
-                images.append((path, read_image(path)))
+                where = f" -> {_shown(self._draw(self.out, self.found.photographs[i].stem, image, poses))}"
             except ImageError as e:
-                errors.append({"file": str(path), "error": str(e)})
-                print(f"toppose: {e}", file=sys.stderr)
-        found = estimator.predict([image for _, image in images])
-        yield from ((path, image, poses) for (path, image), poses in zip(images, found, strict=True))
+                self._fail(i, f"{name}: {e}", progress)
+        self.entries.append(photograph(name, image, poses))
+        self.done.add(i)
+        line = f"{i + 1}/{len(self.found.photographs)} {_shown(name)}: {len(poses)} {'person' if len(poses) == 1 else 'people'}{where}"
+        if self.file == STDOUT:
+            progress.say(f"toppose: {line}", sys.stderr)
+        else:
+            progress.say(line, sys.stdout)
+        progress.step()
+
+    def _fail(self, i: int, error: str, progress: Progress) -> None:
+        self.found.fail(self.found.photographs[i].name, error)
+        self.done.add(i)
+        progress.say(f"toppose: {_shown(error)}", sys.stderr)
+
+    def _draw(self, out: Path, stem: str, image: Pixels, poses: Poses) -> Path:
+        if max(image.shape) > WIDEST:
+            raise ImageError(f"cannot be drawn: a JPEG has at most {WIDEST} pixels a side, this has {image.shape[1]}x{image.shape[0]}")
+        jpeg = cv2.imencode(".jpg", poses.draw(image, self.joint_threshold, self.draw_boxes))[1]
+        target = self._free(out, stem)
+        write(target, mark(jpeg.tobytes()))
+        return target
+
+    def _free(self, folder: Path, stem: str) -> Path:
+        """NAME_poses.jpg, or NAME_2_poses.jpg where this run read or wrote that, or where it is there and no drawing of ours."""
+        target, n = folder / f"{stem}{DRAWING}", 2
+        while target.resolve() in self.taken or (target.exists() and not is_drawing(target)):
+            target, n = folder / f"{stem}_{n}{DRAWING}", n + 1
+        self.taken.add(target.resolve())
+        return target
+
+    def _write_json(self, file: Path, estimator: Estimator) -> None:
+        rest = [p.name for i, p in enumerate(self.found.photographs) if i not in self.done]
+        missing = [{"file": name, "error": "not done: the run was stopped"} for name in rest]
+        text = document(estimator.skeleton, self.entries, self.found.errors + missing)
+        if file == STDOUT:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        else:
+            write(file, text.encode())
 
 
-def _entry(path: Path, image: Pixels, poses: Poses) -> dict[str, Any]:
-    return {"file": str(path), "width": image.shape[1], "height": image.shape[0], "people": poses.to_dict()["people"]}
-
-
-def _free(folder: Path, stem: str, taken: set[Path]) -> Path:
-    """NAME_poses.jpg, or NAME_2_poses.jpg when this call read or wrote that."""
-    target, n = folder / f"{stem}_poses.jpg", 2
-    while target.resolve() in taken:
-        target, n = folder / f"{stem}_{n}_poses.jpg", n + 1
-    taken.add(target.resolve())
-    return target
-
-
-def _write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes) -> None:
     """Writes a file whole or not at all; a device or a pipe is written to as it is. An OSError names the file."""
     path = path.resolve()
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -126,3 +156,8 @@ def _write(path: Path, data: bytes) -> None:
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+def _shown(text: str | Path) -> str:
+    """On one line, whatever a file is called."""
+    return str(text).replace("\r", "\\r").replace("\n", "\\n")

@@ -1,0 +1,52 @@
+"""How far a command is: on stderr, as n/total."""
+
+from __future__ import annotations
+
+import os
+import sys
+from time import monotonic
+from types import TracebackType
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+EVERY = 10.0  # seconds between two lines where there is no terminal
+
+
+class Progress:
+    """tqdm's bar where stderr is a terminal, elsewhere one line every ten seconds. One thing alone needs neither."""
+
+    def __init__(self, total: int, what: str) -> None:
+        self.total, self.what, self.done = total, what, 0
+        self._next = monotonic() + EVERY
+        self._bar: Any = None
+        if total > 1 and sys.stderr.isatty():
+            sized = os.get_terminal_size(sys.stderr.fileno()).columns > 0  # some terminals do not say, and would get no bar
+            size: dict[str, Any] = {"dynamic_ncols": True} if sized else {"ncols": 80, "nrows": 24}
+            self._bar = tqdm(total=total, unit=f" {what}", file=sys.stderr, **size)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def step(self) -> None:
+        """One more is done."""
+        self.done += 1
+        if self._bar is not None:
+            self._bar.update()
+        elif monotonic() >= self._next:
+            self._next = monotonic() + EVERY
+            print(f"toppose: {self.done}/{self.total} {self.what}", file=sys.stderr)
+
+    def say(self, line: str, stream: TextIO) -> None:
+        """Prints a line above the bar."""
+        if self._bar is not None:
+            tqdm.write(line, file=stream)
+        else:
+            print(line, file=stream)
