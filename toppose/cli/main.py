@@ -30,10 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 141  # what a shell makes of SIGPIPE
     finally:
-        if argv is None:
-            stops.hold()  # until the process is gone
-        else:
-            stops.restore()
+        stops.ignore() if argv is None else stops.restore()
         _let_go()
 
 

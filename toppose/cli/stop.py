@@ -44,6 +44,11 @@ class Stops:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def ignore(self) -> None:
+        """Until the process is gone, while Python takes itself apart."""
+        for number in self._before:
+            signal.signal(number, signal.SIG_IGN)
+
     def hold(self) -> None:
         """From here on a signal is only noted."""
         self._held = True
