@@ -132,7 +132,7 @@ def test_no_photograph_is_written_over(tmp_path, photo, capsys):
     assert main(["predict", str(tmp_path), "--out", str(tmp_path), "--device", "cpu"]) == 0
     assert sorted(p.name for p in tmp_path.glob("*.jpg")) == ["a.jpg", "a_2_poses.jpg", "a_poses.jpg", "a_poses_poses.jpg"]
     capsys.readouterr()
-    for name in ("a.jpg", "link.json"):
+    for name in ("a.jpg", "link.json", "a_poses.jpg"):
         assert main(["predict", str(tmp_path / "a.jpg"), "--json", str(tmp_path / name), "--device", "cpu"]) == 2
         assert "--json: expected another file than the photographs" in capsys.readouterr().err
     assert all((tmp_path / name).read_bytes() == photo.read_bytes() for name in ("a.jpg", "a_poses.jpg"))

@@ -12,7 +12,7 @@ import cv2
 
 from toppose.cli.document import document, photograph
 from toppose.cli.progress import Progress
-from toppose.cli.sources import DRAWING, Found, Photograph, is_drawing, mark
+from toppose.cli.sources import DRAWING, SUFFIXES, Found, Photograph, is_drawing, mark
 from toppose.cli.stop import Stops
 from toppose.errors import ImageError, OptionError
 from toppose.estimator import Estimator
@@ -39,12 +39,13 @@ def check_targets(out: Path | None, file: Path | None, photographs: Sequence[Pho
         return
     if file.is_dir() or not file.parent.is_dir():
         raise OptionError(f"--json: expected a file in a folder that is there; got {str(file)!r}")
-    if file.resolve() in {p.path.resolve() for p in photographs if p.path}:
-        raise OptionError(f"--json: expected another file than the photographs; got {str(file)!r}")
+    target = file.resolve()
+    if target in {p.path.resolve() for p in photographs if p.path} or (target.is_file() and target.suffix.lower() in SUFFIXES):
+        raise OptionError(f"--json: expected another file than the photographs; got {str(file)!r}, which would be written over")
     if not file.exists():
         try:
-            file.resolve().touch()  # what a link names, not the link, is made and removed
-            file.resolve().unlink()
+            target.touch()  # what a link names, not the link, is made and removed
+            target.unlink()
         except OSError as e:
             raise OptionError(f"--json: cannot write {str(file)!r} ({e.strerror})") from None
 
