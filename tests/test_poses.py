@@ -133,10 +133,11 @@ def test_concatenate():
     assert Poses.concatenate([Poses.empty()]) == Poses.empty()
     with pytest.raises(PoseError, match=r"expected one skeleton, got 'coco17' \(17 joints\) and 'halpe26' \(26 joints\)"):
         Poses.concatenate([Poses.empty(), Poses.empty(HALPE26)])
-    with pytest.raises(PoseError, match="expected one Poses or more, got nothing"):
+    with pytest.raises(PoseError, match="expected a list of one Poses or more, got none"):
         Poses.concatenate([])
-    with pytest.raises(PoseError, match="expected one Poses or more, got int"):
-        Poses.concatenate([poses, 3])
+    for wrong in ([poses, 3], 3):
+        with pytest.raises(PoseError, match="expected a list of one Poses or more, got int"):
+            Poses.concatenate(wrong)
 
 
 THREE = Skeleton("three", ("a", "b", "c"), ((0, 1), (1, 2)), (0, 2, 1), (0.1, 0.2, 0.3))

@@ -60,9 +60,10 @@ class Poses:
     @classmethod
     def concatenate(cls, poses: Iterable[Poses]) -> Poses:
         """The people of all of them, in that order. They must have one skeleton, and there must be one at least, which says which."""
-        given = list(poses)
-        if wrong := [type(p).__name__ for p in given if not isinstance(p, Poses)] or ([] if given else ["nothing"]):
-            raise PoseError(f"poses: expected one Poses or more, got {wrong[0]}")
+        given = list(poses) if isinstance(poses, Iterable) else [poses]
+        if not given or not all(isinstance(p, Poses) for p in given):
+            wrong = next((type(p).__name__ for p in given if not isinstance(p, Poses)), "none")
+            raise PoseError(f"poses: expected a list of one Poses or more, got {wrong}")
         skeleton = given[0].skeleton
         if other := next((p.skeleton for p in given if _layout(p.skeleton) != _layout(skeleton)), None):
             raise PoseError(f"poses: expected one skeleton, got {skeleton.name!r} ({len(skeleton)} joints) and {other.name!r} ({len(other)} joints)")
@@ -139,7 +140,7 @@ class Poses:
     def _joint(self, name: str) -> int:
         joints = self.skeleton.joints
         if name not in joints:
-            near = get_close_matches(name, joints, 3, 0.5)
+            near = get_close_matches(name.lower(), joints, 2)
             hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"its joints are {', '.join(joints)}"
             raise PoseError(f"joint: expected a name of the skeleton {self.skeleton.name!r}, got {name!r}; {hint}")
         return joints.index(name)

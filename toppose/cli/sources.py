@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -99,10 +99,8 @@ def find(sources: Sequence[str], recursive: bool = False, written: Path | None =
     for source in sources:
         if source == "-":
             found.photographs.append(Photograph("stdin", None))
-        elif os.path.isdir(source):
-            _sort(found, source, _inside(found, source, recursive), written)
-        elif glob.has_magic(source) and not os.path.lexists(source):
-            _sort(found, source, _matching(found, source, recursive), written)
+        elif os.path.isdir(source) or (glob.has_magic(source) and not os.path.lexists(source)):
+            _look(found, source, recursive, written)
         elif is_drawing(Path(source)):
             found.drawings.append(Path(source))
         else:
@@ -110,6 +108,16 @@ def find(sources: Sequence[str], recursive: bool = False, written: Path | None =
     if not found.photographs and not found.errors:
         found.fail(sources[0], f"source: expected photographs, got only drawings of toppose: {_names(found.drawings)}")
     return found
+
+
+def _look(found: Found, source: str, recursive: bool, written: Path | None) -> None:
+    """Into a folder, or for what a pattern matches. Where there is nothing, that is an error of its own."""
+    before, folder = len(found.photographs) + len(found.errors), os.path.isdir(source)
+    for path in (_inside if folder else _matching)(found, source, recursive):
+        _sort(found, path, written)
+    if len(found.photographs) + len(found.errors) == before:
+        where = f"in the folder {source!r}, found none" if folder else f"that match {source!r}, found none"
+        found.fail(source, f"source: expected photographs ({', '.join(sorted(SUFFIXES))}) {where}")
 
 
 def _inside(found: Found, folder: str, recursive: bool) -> list[Path]:
@@ -139,22 +147,17 @@ def _matching(found: Found, pattern: str, recursive: bool) -> list[Path]:
     return list(files)
 
 
-def _sort(found: Found, source: str, files: Iterable[Path], written: Path | None) -> None:
-    """Photographs and what is left out, each to its own."""
-    before, failed = len(found.photographs), len(found.errors)
-    for path in files:
-        if path.suffix.lower() not in SUFFIXES or (path.exists() and not path.is_file()):  # a pipe would be waited for
-            if not path.name.startswith(".") and path.absolute() != written:
-                found.others.append(path)
-        elif path.name.startswith("."):
-            found.hidden.append(path)
-        elif is_drawing(path):
-            found.drawings.append(path)
-        else:
-            found.photographs.append(Photograph(str(path), path))
-    if len(found.photographs) == before and len(found.errors) == failed:
-        where = f"in the folder {source!r}, found none" if os.path.isdir(source) else f"that match {source!r}, found none"
-        found.fail(source, f"source: expected photographs ({', '.join(sorted(SUFFIXES))}) {where}")
+def _sort(found: Found, path: Path, written: Path | None) -> None:
+    """A photograph, or left out as what."""
+    if path.suffix.lower() not in SUFFIXES or (path.exists() and not path.is_file()):  # a pipe would be waited for
+        if not path.name.startswith(".") and path.absolute() != written:
+            found.others.append(path)
+    elif path.name.startswith("."):
+        found.hidden.append(path)
+    elif is_drawing(path):
+        found.drawings.append(path)
+    else:
+        found.photographs.append(Photograph(str(path), path))
 
 
 def _names(paths: Sequence[Path]) -> str:
