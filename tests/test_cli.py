@@ -197,6 +197,18 @@ def test_signals_end_a_run_in_order(tmp_path, many, name, code, message):
 
 
 @posix
+def test_an_interrupt_during_the_imports_is_one_line(tmp_path):
+    (tmp_path / "onnxruntime.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(5)")
+    path = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    run = subprocess.run([*COMMAND, "info"], env=path, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (130, "toppose: interrupted\n")
+    run = subprocess.run([shutil.which("toppose", path=Path(sys.executable).parent), "info"], env=path, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (130, "toppose: interrupted\n")
+    run = subprocess.run([sys.executable, "-c", "import toppose"], env=path, capture_output=True, text=True)
+    assert run.stderr.endswith("KeyboardInterrupt\n")  # other programs are left alone
+
+
+@posix
 def test_a_second_interrupt_does_not_lose_the_file(tmp_path, many):
     os.mkfifo(tmp_path / "pipe")  # writing waits until somebody reads
     run = start("predict", many, "--json", tmp_path / "pipe", *CPU)

@@ -6,6 +6,12 @@
 
 from __future__ import annotations
 
+from toppose.cli.stop import is_command as _is_command
+from toppose.cli.stop import leave_at_once as _leave_at_once
+
+if _is_command():  # which would answer Ctrl-C during the imports below with a traceback
+    _leave_at_once()
+
 try:
     import cv2 as _cv2  # noqa: F401
 except ImportError as e:  # a slim Linux image has no libGL

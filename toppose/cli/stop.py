@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any
+from typing import Any, NoReturn
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 PATIENCE = 2.0  # seconds that a run has to go from `Stopped` to writing what was done
@@ -73,3 +75,22 @@ class Stops:
             return
         if not self._held:  # after a while that means that foreign code has swallowed the first one
             raise Stopped(self.number)
+
+
+def is_command() -> bool:
+    """Whether this process is the command line, not a program that imports the library."""
+    program = os.path.basename(sys.argv[0]) if sys.argv else ""
+    if program == "-m":  # what Python calls it while it looks for the module
+        return "toppose" in sys.orig_argv
+    return program.removesuffix(".exe").removesuffix("-script.py") == "toppose"
+
+
+def leave_at_once() -> None:
+    """From here on Ctrl-C ends the process, in one line: for as long as nothing is done yet that could be lost."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
+
+
+def _leave(number: int, frame: Any) -> NoReturn:
+    os.write(2, b"toppose: interrupted\n")
+    os._exit(128 + number)
