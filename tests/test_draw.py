@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from toppose import OptionError, Poses, Skeleton
+from toppose.draw import id_color
 
 TWO = Skeleton("two", ("left_hand", "right_hand"), ((0, 1),))
 BLUE, RED, YELLOW = [235, 150, 40], [70, 70, 245], [60, 220, 250]  # BGR
@@ -84,3 +85,16 @@ def test_draw_far_outside():
     huge = Poses([[[5, 5], [7, 7]]], [[1, 1]], [[-9e6, -9e6, 9e6, 9e6]], [1], TWO)
     assert huge.draw(np.zeros((9, 9, 3), np.uint8), boxes=True).shape == (9, 9, 3)
     assert Poses([[[1e8, -1e8], [5, 5]]], [[1, 1]], [[0, 0, 10, 10]], [1], TWO).draw(np.zeros((9, 9, 3), np.uint8)).shape == (9, 9, 3)
+
+
+def test_ids_are_written_in_colours_of_their_own():
+    image = np.zeros((120, 160, 3), np.uint8)
+    poses = Poses(np.zeros((2, 17, 2)), np.zeros((2, 17)), [(20, 60, 60, 110), (90, 60, 130, 110)], np.ones(2), ids=[0, 1])
+    drawn = poses.draw(image, boxes=True)
+    for number, x in ((0, 20), (1, 90)):
+        color = np.array(id_color(number))
+        assert np.abs(drawn[110, x + 20].astype(int) - color).max() < 80  # the box's lower edge
+        above = drawn[40:58, x : x + 20].reshape(-1, 3).astype(int)
+        assert np.abs(above - color).max(1).min() < 80  # the number
+    assert not drawn[:30].any()
+    assert np.linalg.norm(np.subtract(id_color(0), id_color(1))) > 100

@@ -20,6 +20,8 @@ ROOMS = [
     ["detection"],
     ["topdown"],
     ["estimator"],
+    ["video"],
+    ["results"],
     ["evaluation"],
     ["bench", "info"],
     ["cli"],

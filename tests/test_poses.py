@@ -251,3 +251,26 @@ def test_skeletons():
     for wrong in ({"joints": ("a", "a")}, {"edges": ((0, 2),)}, {"flip": (1, 1)}, {"sigmas": (0.1,)}, {"joints": ()}):
         with pytest.raises(CardError, match="skeleton"):
             dataclasses.replace(TWO, **wrong)
+
+
+def test_ids_go_with_the_people():
+    poses = Poses(np.zeros((3, 17, 2)), np.ones((3, 17)), np.tile([0, 0, 10, 10], (3, 1)), np.ones(3), ids=[4, 0, 7])
+    assert poses.ids.dtype == np.int64
+    assert not poses.ids.flags.writeable
+    assert poses[[2, 0]].ids.tolist() == [7, 4]
+    assert poses[1].ids.tolist() == [0]
+    assert Poses.concatenate([poses[:1], poses[2:]]).ids.tolist() == [4, 7]
+    assert Poses.concatenate([poses, poses.replace(ids=None)]).ids is None
+    assert poses != poses.replace(ids=None)
+    assert poses != poses.replace(ids=[4, 0, 8])
+    assert Poses.from_dict(json.loads(json.dumps(poses.to_dict()))) == poses
+    assert [person["id"] for person in poses.to_dict()["people"]] == [4, 0, 7]
+    assert "id" not in poses.replace(ids=None).to_dict()["people"][0]
+    again = pickle.loads(pickle.dumps(poses))
+    assert again == poses
+
+
+@pytest.mark.parametrize("ids", [[1, 2], [[1], [2], [3]], [1, 2, -1], [1.0, 2.0, 3.0], ["a", "b", "c"], 5])
+def test_what_are_no_ids(ids):
+    with pytest.raises(PoseError, match="ids: expected"):
+        Poses(np.zeros((3, 17, 2)), np.ones((3, 17)), np.tile([0, 0, 10, 10], (3, 1)), np.ones(3), ids=ids)

@@ -35,21 +35,43 @@ def draw_poses(
     threshold: float = 0.3,
     draw_boxes: bool = False,
     line_width: float | None = None,
+    ids: NDArray[np.int64] | None = None,
 ) -> Pixels:
     """A copy of `image` (H,W,3) uint8 BGR with every limb whose two joints score at least `threshold`, and the joints.
 
-    Lines are `line_width` px wide, by default as suits the person: 1/80 of the box's longer side, at least 1 px."""
+    Lines are `line_width` px wide, by default as suits the person: 1/80 of the box's longer side, at least 1 px. `ids` (N,) are written above
+    the boxes."""
     threshold = check_number("threshold", threshold, 0, 1)
     given = None if line_width is None else round(check_number("line_width", line_width, 1, WIDEST))
     canvas = np.array(image, copy=True)
-    for points, score, box in zip(keypoints, scores, boxes, strict=True):
+    for n, (points, score, box) in enumerate(zip(keypoints, scores, boxes, strict=True)):
         width = given or max(1, round(float(min(max(box[2] - box[0], box[3] - box[1]), max(canvas.shape))) / 80))
         seen = (score >= threshold) & (np.abs(points) < 1e6).all(-1)
+        color = COLORS[0] if ids is None else id_color(int(ids[n]))
         if draw_boxes:
             x1, y1, x2, y2 = np.round(np.clip(box, -1e6, 1e6) * (1 << _SHIFT)).astype(int).tolist()
-            cv2.rectangle(canvas, (x1, y1), (x2, y2), COLORS[0], max(1, width // 2), cv2.LINE_AA, _SHIFT)
+            cv2.rectangle(canvas, (x1, y1), (x2, y2), color, max(1, width // 2), cv2.LINE_AA, _SHIFT)
+        if ids is not None:
+            _write_id(canvas, str(ids[n]), box, color, width)
         _draw_person(canvas, points, seen, skeleton, width)
     return canvas
+
+
+def id_color(number: int) -> tuple[int, int, int]:
+    """BGR of a person's id: neighbours in number are far apart in hue (steps of the golden ratio)."""
+    hue = int(number * 0.618034 % 1 * 180)
+    blue, green, red = cv2.cvtColor(np.array([[[hue, 200, 255]]], np.uint8), cv2.COLOR_HSV2BGR)[0, 0].tolist()
+    return blue, green, red
+
+
+def _write_id(canvas: Pixels, text: str, box: Single, color: tuple[int, int, int], width: int) -> None:
+    """Above the box's upper left corner, or inside where the picture ends there."""
+    scale = max(0.4, width / 5)
+    (_, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    x, y = (int(v) for v in np.clip(box[:2], 0, [max(canvas.shape[1] - 1, 0), max(canvas.shape[0] - 1, 0)]))
+    place = (x, y - 3 if y > height + 3 else y + height + 3)
+    for ink, thickness in (((0, 0, 0), 3 * max(1, width // 2)), (color, max(1, width // 2))):
+        cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thickness, cv2.LINE_AA)
 
 
 def _draw_person(canvas: Pixels, points: Single, seen: NDArray[np.bool_], skeleton: Skeleton, width: int) -> None:

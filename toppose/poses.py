@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, overload
 
@@ -25,8 +25,8 @@ class Poses:
     """N people with J joints each, best box first as the detector gave them. The arrays are read-only.
 
     keypoints (N,J,2) float32 x, y in image pixels, low-scoring joints included; scores (N,J) float32, the height of the joint's peak,
-    usually 0...1; boxes (N,4) float32 x1, y1, x2, y2; box_scores (N,) float32; skeleton names the J joints. Two are equal when skeleton
-    and all numbers are. What does not make people is a PoseError.
+    usually 0...1; boxes (N,4) float32 x1, y1, x2, y2; box_scores (N,) float32; skeleton names the J joints; ids (N,) int64 from 0, where a
+    tracker gave some, else None. Two are equal when skeleton and all numbers are. What does not make people is a PoseError.
 
     >>> len(Poses.empty())
     0
@@ -39,6 +39,7 @@ class Poses:
     boxes: Single
     box_scores: Single
     skeleton: Skeleton = COCO17
+    ids: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.skeleton, Skeleton):
@@ -50,6 +51,8 @@ class Poses:
                 raise PoseError(f"{name}: expected shape {shape} for {N} people and {J} joints, got {arrays[name].shape}")
             arrays[name].setflags(write=False)
             object.__setattr__(self, name, arrays[name])
+        if self.ids is not None:
+            object.__setattr__(self, "ids", _ids(self.ids, N))
 
     @classmethod
     def empty(cls, skeleton: Skeleton = COCO17) -> Poses:
@@ -59,7 +62,8 @@ class Poses:
 
     @classmethod
     def concatenate(cls, poses: Iterable[Poses]) -> Poses:
-        """The people of all of them, in that order. They must have one skeleton, and there must be one at least, which says which."""
+        """The people of all of them, in that order. They must have one skeleton, and there must be one at least, which says which. Their ids
+        stay where all have some."""
         given = list(poses) if isinstance(poses, Iterable) else [poses]
         if not given or not all(isinstance(p, Poses) for p in given):
             wrong = next((type(p).__name__ for p in given if not isinstance(p, Poses)), "none")
@@ -67,7 +71,13 @@ class Poses:
         skeleton = given[0].skeleton
         if other := next((p.skeleton for p in given if _layout(p.skeleton) != _layout(skeleton)), None):
             raise PoseError(f"poses: expected one skeleton, got {skeleton.name!r} ({len(skeleton)} joints) and {other.name!r} ({len(other)} joints)")
-        return cls(**{name: np.concatenate([getattr(p, name) for p in given]) for name in FIELDS}, skeleton=skeleton)
+        ids = [p.ids for p in given if p.ids is not None]
+        joined: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in given]) for name in FIELDS}
+        return cls(**joined, skeleton=skeleton, ids=np.concatenate(ids) if len(ids) == len(given) else None)
+
+    def replace(self, **fields: Any) -> Poses:
+        """The same with other `keypoints`, `scores`, `boxes`, `box_scores`, `skeleton` or `ids`."""
+        return replace(self, **fields)
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Poses:
@@ -82,7 +92,8 @@ class Poses:
             if not isinstance(person, Mapping) or not set(_KEYS) <= set(person):
                 raise PoseError(f"people[{i}]: expected a dict with box, box_score, keypoints and scores, got {_short(person)}")
         columns: dict[str, Any] = {name: [person[key] for person in people] for name, key in zip(FIELDS, _KEYS, strict=True)}
-        return cls(**columns, skeleton=skeleton)
+        ids = [person["id"] for person in people if person.get("id") is not None]
+        return cls(**columns, skeleton=skeleton, ids=ids if len(ids) == len(people) else None)  # type: ignore[arg-type]  # made int64 at birth
 
     @classmethod
     def from_coco(cls, people: Iterable[Mapping[str, Any]], skeleton: Skeleton = COCO17) -> Poses:
@@ -108,7 +119,7 @@ class Poses:
         return cls(**columns, skeleton=skeleton)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Poses, (self.keypoints, self.scores, self.boxes, self.box_scores, self.skeleton)
+        return Poses, (self.keypoints, self.scores, self.boxes, self.box_scores, self.skeleton, self.ids)
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -135,7 +146,8 @@ class Poses:
                 key = key.astype(int)
             if key.ndim != 1 or key.dtype.kind not in "biu":
                 raise IndexError(f"expected an int, a slice, a mask or indices of one axis, got {key.dtype} {key.shape}")
-        return Poses(self.keypoints[key], self.scores[key], self.boxes[key], self.box_scores[key], self.skeleton)
+        ids = None if self.ids is None else self.ids[key]
+        return Poses(self.keypoints[key], self.scores[key], self.boxes[key], self.box_scores[key], self.skeleton, ids)
 
     def _joint(self, name: str) -> int:
         joints = self.skeleton.joints
@@ -148,7 +160,7 @@ class Poses:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Poses):
             return NotImplemented
-        same = all(np.array_equal(getattr(self, name), getattr(other, name)) for name in FIELDS)
+        same = all(np.array_equal(getattr(self, name), getattr(other, name)) for name in (*FIELDS, "ids"))  # None equals None alone
         return same and _layout(self.skeleton) == _layout(other.skeleton)
 
     __hash__ = None  # type: ignore[assignment]  # equal by their numbers, as arrays and lists are
@@ -163,11 +175,14 @@ class Poses:
         return np.asarray(self.box_scores * total / np.maximum(sure.sum(1), 1), np.float32)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain Python, ready for `json.dumps`: skeleton, joints, people. Of a skeleton that does not ship also edges, flip and sigmas."""
-        people = [
+        """Plain Python, ready for `json.dumps`: skeleton, joints, people, each with its id where there are ids. Of a skeleton that does not
+        ship also edges, flip and sigmas."""
+        people: list[dict[str, Any]] = [
             {"box": box.tolist(), "box_score": float(box_score), "keypoints": keypoints.tolist(), "scores": scores.tolist()}
             for box, box_score, keypoints, scores in zip(self.boxes, self.box_scores, self.keypoints, self.scores, strict=True)
         ]
+        if self.ids is not None:
+            people = [{"id": int(i), **person} for i, person in zip(self.ids, people, strict=True)]
         return {**_layout(self.skeleton), "people": people}
 
     def to_coco(self, image_id: int, category_id: int = 1) -> list[dict[str, Any]]:
@@ -185,9 +200,10 @@ class Poses:
         """A copy of the image (whatever `Estimator` takes) with the skeletons on it, (H,W,3) uint8.
 
         `color` is the order of the picture that comes back, and of the array that is given; files and PIL images know their own. The
-        person's left is blue, the right red, the middle yellow; joints below `threshold` are left out. `line_width` in pixels: by
-        default as suits each person."""
-        drawn = draw_poses(read_image(image, color), self.keypoints, self.scores, self.boxes, self.skeleton, threshold, boxes, line_width)
+        person's left is blue, the right red, the middle yellow; joints below `threshold` are left out; a person with an id has it written above
+        the box, both in a colour of its own. `line_width` in pixels: by default as suits each person."""
+        given = (self.keypoints, self.scores, self.boxes, self.skeleton)
+        drawn = draw_poses(read_image(image, color), *given, threshold, boxes, line_width, self.ids)
         return np.ascontiguousarray(drawn[:, :, ::-1]) if color == "rgb" else drawn
 
 
@@ -213,6 +229,18 @@ def _numbers(name: str, value: Any) -> Single:
     if not np.isfinite(array).all():
         raise PoseError(f"{name}: expected finite numbers, got NaN or infinity")
     return array
+
+
+def _ids(value: Any, N: int) -> NDArray[np.int64]:
+    """A read-only copy of what must be N whole numbers from 0."""
+    ids = np.asarray(value)
+    if ids.shape != (N,) or (ids.dtype.kind not in "iu" and N) or is_masked(value):
+        raise PoseError(f"ids: expected {N} whole numbers, one a person, got {ids.dtype} {ids.shape}")
+    ids = ids.astype(np.int64)
+    if (ids < 0).any():
+        raise PoseError(f"ids: expected whole numbers from 0, got {ids.tolist()}")
+    ids.setflags(write=False)
+    return ids
 
 
 def _layout(skeleton: Skeleton) -> dict[str, Any]:
