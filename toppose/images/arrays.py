@@ -108,7 +108,12 @@ def from_pil(image: Any, name: str, max_pixels: int) -> Pixels:
             return from_array(np.asarray(image).astype(np.uint16), "bgr", name)
         if mode in ("I", "F"):
             raise ValueError(f"its mode {mode!r} has no fixed range; convert it to 'L', 'RGB' or 'I;16'")
-        pixels = np.asarray((image.convert("LA") if mode == "La" else image).convert("RGB"))  # PIL has no way from La to RGB
+        if mode == "La":
+            image = image.convert("LA")  # PIL has no way from La to RGB
+        elif mode == "P" and "transparency" in image.info:
+            image = image.copy()
+            del image.info["transparency"]  # of which PIL would warn
+        pixels = np.asarray(image.convert("RGB"))
     except ImageError:
         raise
     except Exception as e:  # PIL raises OSError, SyntaxError and more for broken files, which it reads only now

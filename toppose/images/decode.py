@@ -29,7 +29,7 @@ def decode(data: bytes, name: str, max_pixels: int) -> Pixels:
     header = read_header(kind, data, name, max_pixels)
     pixels = DECODERS.get(kind, _any)(data, name)
     if 8 < header.bits < 32 and kind != "PNM":
-        warn_if_dark(int(pixels.max()) << 8, name)
+        warn_if_dark((int(pixels.max()) << 8) - (kind == "TIFF"), name)  # libtiff rounds, others cut off
     return _turned(pixels, header.orientation)
 
 
@@ -120,7 +120,10 @@ def _pnm(data: bytes, name: str) -> Pixels:
     elif most != 255:
         values = np.minimum(values.astype(np.uint32) * 255 // most, 255)
     pixels = values.astype(np.uint8)
-    return np.ascontiguousarray(pixels[:, :, ::-1]) if channels > 2 else np.repeat(pixels, 3, axis=2)
+    if channels < 3:
+        return np.repeat(pixels, 3, axis=2)  # (H, W, 3)
+    bgr = data[:2] == b"P7" and b"TUPLTYPE" not in data[:first]  # as OpenCV writes them
+    return pixels if bgr else np.ascontiguousarray(pixels[:, :, ::-1])
 
 
 DECODERS: dict[str, Callable[[bytes, str], Pixels]] = {"JPEG": decode_jpeg, "PNG": _png, "WebP": _webp, "TIFF": _tiff, "PNM": _pnm}

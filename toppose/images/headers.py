@@ -42,9 +42,13 @@ def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
         )
 
 
-def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """(marker, first byte, end) of each segment up to the first scan, the last one yielded."""
-    at = 2
+def is_frame(marker: int) -> bool:
+    """Whether a marker of JPEG begins the segment that has the size."""
+    return 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)
+
+
+def jpeg_segments(data: bytes, at: int = 2) -> Iterator[tuple[int, int, int]]:
+    """(marker, first byte, end) of each segment from `at` up to a scan, the last one yielded."""
     while (at := data.index(b"\xff", at)) >= 0:
         while data[at] == 0xFF:
             at += 1
@@ -103,7 +107,7 @@ def _jpeg(data: bytes) -> Header:
     for marker, first, end in jpeg_segments(data):
         if marker == 0xE1 and turned == 1 and data[first : first + 6] == b"Exif\0\0":
             turned = tiff.orientation(data[first:end])
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+        elif is_frame(marker):
             frame = frame or data[first:end]
     bits, height, width = struct.unpack_from(">BHH", frame)
     return Header(width, height, turned, bits)

@@ -6,24 +6,27 @@ it said to its caller, makes the same pixels as OpenCV's libjpeg, and is faster 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 import simplejpeg
 
 from toppose.errors import ImageError
-from toppose.images.headers import jpeg_segments
+from toppose.images.headers import is_frame, jpeg_segments
 from toppose.images.types import Pixels, log
 
 END = b"\xff\xd9"
 HARMLESS = re.compile("JFIF|Adobe|ICC|SOS parameters")  # complaints of what is said about the picture, not of the picture
 AFTER_ALL = re.compile("Premature end of JPEG file|extraneous bytes before marker 0xd9")  # and every pixel may be there all the same
 ZEROS = bytes(32)
+STANDARD = {0x10: 1, 0x11: 0}  # the first symbols of the tables that a file without any means
+AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 def decode_jpeg(data: bytes, name: str) -> Pixels:
     """(H, W, 3) uint8 BGR, not turned. ImageError for damage; a warning where a complaint costs no pixel."""
-    channels = next(data[first + 5] for marker, first, _ in jpeg_segments(data) if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC))
+    channels = next(data[first + 5] for marker, first, _ in jpeg_segments(data) if is_frame(marker))
     try:
         pixels = _decode(data, channels)
     except ValueError as e:
@@ -34,27 +37,33 @@ def decode_jpeg(data: bytes, name: str) -> Pixels:
     return pixels if channels != 4 else np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION))
 
 
-def _decode(data: bytes, channels: int, strict: bool = True) -> Pixels:
-    pixels: Pixels = simplejpeg.decode_jpeg(data, "CMYK" if channels == 4 else "BGR", strict=strict)
+def _decode(data: bytes, channels: int) -> Pixels:
+    pixels: Pixels = simplejpeg.decode_jpeg(data, "CMYK" if channels == 4 else "BGR", strict=True)
     return pixels
 
 
 def _saved(data: bytes, channels: int, complaint: str, name: str) -> tuple[bytes, Pixels]:
     """The file as it can be decoded, and its pixels, where the complaint costs none; ImageError where it does."""
-    whole = data
+    whole = _plain(data) if HARMLESS.search(complaint) else _completed(data) if AFTER_ALL.search(complaint) else b""
     try:
-        if HARMLESS.search(complaint):
-            pixels = _decode(data, channels, strict=False)
-        elif AFTER_ALL.search(complaint):
-            whole = _completed(data)
-            pixels = _decode(whole, channels)
-        else:
-            raise ValueError
+        pixels = _decode(whole, channels)
     except ValueError:
         cut = f"the file is cut short ({len(data)} bytes)" if "Premature" in complaint else "parts of it are not what was written"
         raise ImageError(f"{name}: expected a whole picture, got a damaged JPEG: {cut}; its decoder says {complaint!r}") from None
     log.warning("%s: its JPEG decoder says %r; every pixel is there all the same", name, complaint)
     return whole, pixels
+
+
+def _plain(data: bytes) -> bytes:
+    """Without what applications say of it, and with the only parameters that a scan of a sequential JPEG may have."""
+    parts, sequential = [data[:2]], False
+    for marker, first, end in jpeg_segments(data):
+        sequential |= marker in (0xC0, 0xC1)
+        if marker == 0xDA:
+            parts.append(data[first - 4 : end - 3] + (b"\0\x3f\0" if sequential else data[end - 3 : end]) + data[end:])
+        elif not 0xE0 <= marker <= 0xEF:
+            parts.append(data[first - 4 : end])
+    return b"".join(parts)
 
 
 def _completed(data: bytes) -> bytes:
@@ -65,30 +74,41 @@ def _completed(data: bytes) -> bytes:
 
 
 def _zeroed(data: bytes) -> int:
-    """Where in the first scan zeros lie that no encoder writes, or 0.
+    """Where zeros lie in a scan that no encoder writes, or 0.
 
-    The decoder takes them for blocks of what its tables call by a code of zeros. Where that is "all the rest is 0" in all tables, they may be true (a
-    white page); else no block looks so, and it is not noticed where the number of blocks happens to be right."""
-    at = data.find(ZEROS)
-    if at < 0:
+    To the decoder they are a row of whatever its table calls by a code of zeros. Where that is "the rest is 0" they may be true (a white page);
+    where it is a coefficient, no picture has blocks full of it, and yet nothing is noticed if their number happens to be right."""
+    if ZEROS not in data:
         return 0
-    shortest = {0x10: 1, 0x11: 0}  # (class and number of a table) -> what its code of zeros means; those of files without tables
-    sequential, scan = False, 0
-    for marker, first, end in jpeg_segments(data):
-        if marker == 0xC4:
-            shortest.update(_shortest(data[first:end]))
-        elif marker in (0xC0, 0xC1):
-            sequential = True
-        elif marker == 0xDA:
-            scan, parts = end, data[first + 1 : end]
-    tables = {0x10 | parts[2 * i + 1] & 0xF for i in range(data[scan - len(parts) - 1])} if sequential else set()
-    at = data.find(ZEROS, scan)
-    inside = at >= 0 and data.find(END, scan, at) < 0 <= data.find(END, at)
-    return at if inside and any(shortest.get(table) for table in tables) else 0
+    for symbols, first, end in _scans(data):
+        at = data.find(ZEROS, first, end)
+        if at >= 0 and any(symbol & 0xF for symbol in symbols):
+            return at
+    return 0
 
 
-def _shortest(segment: bytes) -> dict[int, int]:
-    """The first symbol of each Huffman table in a segment, whose code is all zeros."""
+def _scans(data: bytes) -> Iterator[tuple[list[int], int, int]]:
+    """(what codes of zeros mean in its tables of coefficients, first byte, end) of each scan that is coded by Huffman."""
+    symbols, sequential, after = dict(STANDARD), True, 2
+    while after < len(data):
+        for marker, first, end in jpeg_segments(data, after):
+            if marker == 0xC4:
+                symbols.update(_first_symbols(data[first:end]))
+            elif is_frame(marker):
+                sequential = marker in (0xC0, 0xC1)
+            after = end
+        match = AFTER_SCAN.search(data, after)
+        n, stop = data[first], match.start() if match else len(data)
+        progressive = not sequential and data[first + 1 + 2 * n] > 0  # with coefficients in it, not only means
+        tables = [0x10 | data[first + 2 + 2 * i] & 0xF for i in range(n)] if sequential or progressive else []
+        yield [symbols.get(table, 0) for table in tables], after, stop
+        if data[stop : stop + 2] == END:
+            return
+        after = stop
+
+
+def _first_symbols(segment: bytes) -> dict[int, int]:
+    """By class and number of each Huffman table in a segment the symbol whose code is all zeros."""
     found, at = {}, 0
     while at + 17 < len(segment):
         found[segment[at]] = segment[at + 17]

@@ -21,7 +21,7 @@ PICTURES = {
     "JPEG": rb"\xff\xd8\xff",
     "PNG": rb"\x89PNG\r\n\x1a\n",
     "WebP": rb"RIFF....WEBP",
-    "TIFF": rb"II[*+]\0|MM\0[*+]",
+    "TIFF": rb"II[*+]\0(?!.{4}CR)|MM\0[*+]",
     "GIF": rb"GIF8[79]a",
     "BMP": rb"BM.{12}[\x0c-\x7c]\0\0\0",
     "JPEG 2000": rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51",
@@ -119,7 +119,7 @@ def _other(head: bytes) -> tuple[str, str]:
 def _text(head: bytes) -> tuple[str, str] | None:
     """The kind of text, or None where the bytes are none."""
     encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    text = head[:4096].decode(encoding, "replace").lstrip()
+    text = head[:4096].decode(encoding, "replace").strip()
     strange = sum(not (c.isprintable() or c.isspace()) or c == "\ufffd" for c in text)
     if strange > 0.05 * len(text):
         return None
