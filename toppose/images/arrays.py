@@ -67,9 +67,9 @@ def _cure(array: NDArray[Any]) -> str:
     """ ": ..." with what to pass instead, or ""."""
     if array.dtype.kind in "OV":
         return ": pass list(x), a list of images" if array.dtype.kind == "O" else ": its fields have names; pass one of them"
-    if array.ndim == 1:
+    if array.ndim == 1 and array.dtype == np.uint8:
         return ": if it is a file as it was read, pass x.tobytes()"
-    if array.ndim > 3:
+    if array.ndim not in (2, 3):
         return ": pass list(x), a list of images" if array.ndim == 4 else ""
     x = _to_uint8(array)
     first = array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4)

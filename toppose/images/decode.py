@@ -46,17 +46,17 @@ def _turned(pixels: Pixels, orientation: int) -> Pixels:
 
 
 def _any(data: bytes, name: str) -> Pixels:
-    reason = f"it is damaged or cut short ({len(data)} bytes), or of a kind that OpenCV {cv2.__version__} does not decode"
+    reason = f"is damaged or cut short ({len(data)} bytes), or of a kind that OpenCV {cv2.__version__} does not decode"
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), FLAGS)
     except cv2.error as e:
         image = None
         if "MAX_IMAGE" in str(e) or "validateInputImageSize" in str(e):
-            reason = "OpenCV itself decodes no more pixels than its environment variable OPENCV_IO_MAX_IMAGE_PIXELS says, set before it is imported"
+            reason = "has more pixels than OpenCV decodes: set the environment variable OPENCV_IO_MAX_IMAGE_PIXELS before it is imported"
         elif e.code == cv2.Error.StsNoMem:
             raise MemoryError("OpenCV has not enough for this one") from None
     if image is None or image.size == 0:
-        raise ImageError(f"{name}: expected a picture that can be decoded, got one of {recognise(data[:HEAD], name)} that cannot: {reason}")
+        raise ImageError(f"{name}: expected a whole picture, got a {recognise(data[:HEAD], name)} that {reason}")
     return np.asarray(image, np.uint8)
 
 

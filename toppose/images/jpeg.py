@@ -31,8 +31,7 @@ def decode_jpeg(data: bytes, name: str) -> Pixels:
         pixels = _decode(data, channels)
     except ValueError as e:
         data, pixels = _saved(data, channels, str(e), name)
-    if at := _zeroed(data):
-        raise ImageError(f"{name}: expected a whole picture, got a damaged JPEG: zeros from byte {at} on where its picture should be")
+    _check_zeros(data, name)
     # OpenCV has its own way from CMYK to BGR, and its libjpeg nothing more to complain of
     return pixels if channels != 4 else np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION))
 
@@ -48,8 +47,9 @@ def _saved(data: bytes, channels: int, complaint: str, name: str) -> tuple[bytes
     try:
         pixels = _decode(whole, channels)
     except ValueError:
-        cut = f"the file is cut short ({len(data)} bytes)" if "Premature" in complaint else "parts of it are not what was written"
-        raise ImageError(f"{name}: expected a whole picture, got a damaged JPEG: {cut}; its decoder says {complaint!r}") from None
+        cut = f": the file is cut short ({len(data)} bytes)" if "Premature" in complaint else ""
+        rare = ", or one of a rare kind" if "Unsupported" in complaint else ""
+        raise ImageError(f"{name}: expected a whole picture, got a damaged JPEG{rare}{cut}; its decoder says {complaint!r}") from None
     log.warning("%s: its JPEG decoder says %r; every pixel is there all the same", name, complaint)
     return whole, pixels
 
@@ -73,24 +73,27 @@ def _completed(data: bytes) -> bytes:
     return data[: end if end >= 0 else len(data)].rstrip(b"\0") + END
 
 
-def _zeroed(data: bytes) -> int:
-    """Where zeros lie in a scan that no encoder writes, or 0.
+def _check_zeros(data: bytes, name: str) -> None:
+    """ImageError for zeros in a scan that no encoder writes, a warning for those that hardly any writes.
 
     To the decoder they are a row of whatever its table calls by a code of zeros. Where that is "the rest is 0" they may be true (a white page);
     where it is a coefficient, no picture has blocks full of it, and yet nothing is noticed if their number happens to be right."""
     if ZEROS not in data:
-        return 0
-    for symbols, first, end in _scans(data):
+        return
+    for symbols, full, first, end in _scans(data):
         at = data.find(ZEROS, first, end)
-        if at >= 0 and any(symbol & 0xF for symbol in symbols):
-            return at
-    return 0
+        if at < 0 or not any(symbol & 0xF for symbol in symbols):
+            continue
+        if full:
+            raise ImageError(f"{name}: expected a whole picture, got a damaged JPEG: zeros from byte {at} on where its picture should be")
+        log.warning("%s: a JPEG with zeros from byte %d on where its picture should be; parts of it may be damaged", name, at)
+        return
 
 
-def _scans(data: bytes) -> Iterator[tuple[list[int], int, int]]:
-    """(what codes of zeros mean in its tables of coefficients, first byte, end) of each scan that is coded by Huffman."""
+def _scans(data: bytes) -> Iterator[tuple[list[int], bool, int, int]]:
+    """(what codes of zeros mean in its tables, whether it has the whole of each block, first byte, end) of each scan that is coded by Huffman."""
     symbols, sequential, after = dict(STANDARD), True, 2
-    while after < len(data):
+    while True:
         for marker, first, end in jpeg_segments(data, after):
             if marker == 0xC4:
                 symbols.update(_first_symbols(data[first:end]))
@@ -98,13 +101,19 @@ def _scans(data: bytes) -> Iterator[tuple[list[int], int, int]]:
                 sequential = marker in (0xC0, 0xC1)
             after = end
         match = AFTER_SCAN.search(data, after)
-        n, stop = data[first], match.start() if match else len(data)
-        progressive = not sequential and data[first + 1 + 2 * n] > 0  # with coefficients in it, not only means
-        tables = [0x10 | data[first + 2 + 2 * i] & 0xF for i in range(n)] if sequential or progressive else []
-        yield [symbols.get(table, 0) for table in tables], after, stop
-        if data[stop : stop + 2] == END:
+        stop = match.start() if match else len(data)
+        lowest, highest, refined = data[end - 3 : end]
+        # a progressive JPEG's scan of a few coefficients may have the same in every block, and one that refines has bits without codes
+        full = sequential or (highest - lowest >= 32 and refined >> 4 == 0)
+        yield [symbols.get(table, 0) for table in _tables(data[first : end - 3], means=not sequential and lowest == 0)], full, after, stop
+        if stop == len(data) or data[stop : stop + 2] == END:
             return
         after = stop
+
+
+def _tables(scan: bytes, means: bool) -> list[int]:
+    """(class and number) of the tables that a scan of means, or of coefficients, uses."""
+    return [both >> 4 if means else 0x10 | both & 0xF for both in scan[2::2]]
 
 
 def _first_symbols(segment: bytes) -> dict[int, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+import ctypes
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -81,6 +83,8 @@ def _described(image: Any, name: str) -> str:
         return "bool: cv2.VideoCapture.read() gives (whether, frame); pass the frame"
     if isinstance(image, cv2.VideoCapture):
         return "VideoCapture: read its frames, and pass them"
+    if isinstance(image, (array.array, ctypes.Array)):
+        return f"{kind}: if it is a file as it was read, pass bytes({name})"
     if isinstance(image, dict):
         return "dict: pass the value that holds the picture"
     if isinstance(image, (list, tuple)):

@@ -73,7 +73,7 @@ _PICTURES = re.compile(b"|".join(b"(" + pattern + b")" for pattern in PICTURES.v
 _OTHERS = [(what, re.compile(pattern, re.DOTALL)) for what, pattern in OTHERS.items()]
 _TEXTS = [(what, re.compile(pattern, re.DOTALL | re.IGNORECASE)) for what, pattern in TEXTS.items()]
 _NOTES = re.compile(r"<!--.*?-->|<\?.*?\?>", re.DOTALL)  # comments and the like, before what tells the kind
-EXPECTED = f"a picture that is encoded ({', '.join(PICTURES)} or AVIF)"
+EXPECTED = "an encoded picture (JPEG, PNG, WebP, AVIF, TIFF, GIF, BMP, ...)"
 
 
 def recognise(head: bytes, name: str) -> str:
@@ -85,7 +85,7 @@ def recognise(head: bytes, name: str) -> str:
     if not head:
         raise ImageError(f"{name}: expected an encoded image, got 0 bytes")
     what, cure = _other(head)
-    raise ImageError(f"{name}: expected {EXPECTED}, got {what}" + (f": {cure}" if cure else ""))
+    raise ImageError(f"{name}: expected {EXPECTED}, got {what}: {cure}")
 
 
 def _brands(head: bytes) -> list[bytes]:
@@ -113,7 +113,7 @@ def _other(head: bytes) -> tuple[str, str]:
             return what
     if not head.strip(b"\0"):
         return "zeros only", "the file was not written to its end, or its disk lost it"
-    return _text(head) or (f"bytes beginning with {head[:12]!r}", "")
+    return _text(head) or (f"bytes beginning with {head[:12]!r}", "if they are a picture, " + PILLOW)
 
 
 def _text(head: bytes) -> tuple[str, str] | None:
