@@ -132,7 +132,9 @@ class OnGpu:
 def test_tensors():
     assert read_image(Tensor(COLOURS)).tolist() == COLOURS.tolist()
     assert read_image(memoryview(COLOURS)).tolist() == COLOURS.tolist()
-    with pytest.raises(ImageError, match=r"image: .* got OnGpu, which NumPy cannot read \(can't convert cuda:0 .*numpy.\): pass image.cpu\(\)$"):
+    with pytest.raises(
+        ImageError, match=r"image: .* got OnGpu, which NumPy cannot read \(can't convert cuda:0 .*numpy. A second line.\): pass image.cpu\(\)$"
+    ):
         read_image(OnGpu())
 
 
@@ -142,8 +144,9 @@ def test_tensors():
         (np.full((5, 6, 3), 0.5), "float64 (5, 6, 3)", '(x * 255).astype("uint8")'),
         (np.full((5, 6), 1, np.float16), "float16 (5, 6)", '(x * 255).astype("uint8")'),
         (np.full((5, 6, 3), 254.7, np.float32), "float32 (5, 6, 3)", 'x.astype("uint8")'),
-        (np.full((5, 6, 3), -2.0), "float64 (5, 6, 3)", 'x.clip(0, 255).astype("uint8"), undone the normalisation'),
+        (np.full((5, 6, 3), -2.0), "float64 (5, 6, 3)", 'x.clip(0, 255).astype("uint8"), once its normalisation is undone'),
         (np.full((5, 6, 3), np.nan), "float64 (5, 6, 3)", 'numpy.nan_to_num(x).clip(0, 255).astype("uint8")'),
+        (np.full((3, 5, 6), np.inf), "float64 (3, 5, 6)", 'numpy.nan_to_num(x).clip(0, 255).astype("uint8").transpose(1, 2, 0)'),
         (np.full((3, 5, 6), 0.5, np.float32), "float32 (3, 5, 6)", '(x * 255).astype("uint8").transpose(1, 2, 0)'),
         (np.zeros((3, 5, 6), np.uint8), "uint8 (3, 5, 6)", "x.transpose(1, 2, 0)"),
         (np.zeros((1, 5, 6), np.uint8), "uint8 (1, 5, 6)", "x.transpose(1, 2, 0)"),
@@ -900,6 +903,13 @@ def test_truncated_jpeg_whose_thumbnail_is_whole():
     assert read_image(with_thumbnail).shape == (120, 160, 3)
     with pytest.raises(ImageError, match=rf"the file is cut short \({len(with_thumbnail) - 4000} bytes\)"):
         read_image(with_thumbnail[:-4000])
+
+
+def test_a_comment_after_the_scan(caplog):
+    data = saved(Image.new("L", (600, 800), 255), "jpeg", optimize=True)
+    assert bytes(32) in data
+    assert read_image(data[:-2] + b"\xff\xfe\0\x04hi" + data[-2:]).min() == 255
+    assert not caplog.records
 
 
 def test_damaged_pngs(capfd):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from toppose.errors import ImageError
 from toppose.images.headers import check_size
-from toppose.images.types import EXPECTED, Color, Pixels, log
+from toppose.images.types import EXPECTED, Color, Pixels, log, words
 
 _told = threading.Event()  # that 16-bit values look like fewer bits: once a process
 
@@ -39,9 +39,8 @@ def array_of(image: Any, name: str) -> NDArray[Any]:
     try:
         return np.asarray(image)
     except Exception as e:  # what another library raises is its own; tensors on a GPU, of bfloat16, ...
-        reason = (str(e).splitlines() or [type(e).__name__])[0]
         cure = ": pass image.cpu()" if hasattr(image, "cpu") else ": pass image.get()" if hasattr(image, "get") else ""
-        raise ImageError(f"{name}: expected {EXPECTED}; got {type(image).__name__}, which NumPy cannot read ({reason}){cure}") from None
+        raise ImageError(f"{name}: expected {EXPECTED}; got {type(image).__name__}, which NumPy cannot read ({words(e)}){cure}") from None
 
 
 def batch_of(images: Any, name: str) -> NDArray[Any]:
@@ -64,7 +63,7 @@ def warn_if_dark(brightest: int, name: str) -> None:
 
 
 def _cure(array: NDArray[Any]) -> str:
-    """ ": ..." with what to pass instead, or ""."""
+    """What to pass instead, with what leads there from the shape; "" where nothing does."""
     if array.dtype.kind in "OV":
         return ": pass list(x), a list of images" if array.dtype.kind == "O" else ": its fields have names; pass one of them"
     if array.ndim == 1 and array.dtype == np.uint8:
@@ -72,16 +71,16 @@ def _cure(array: NDArray[Any]) -> str:
     if array.ndim not in (2, 3):
         return ": pass list(x), a list of images" if array.ndim == 4 else ""
     x = _to_uint8(array)
-    first = array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4)
-    if first:
-        return f", whose channels come first: pass {x or 'x'}.transpose(1, 2, 0)"
+    normalised = ", once its normalisation is undone" if array.dtype.kind == "f" and np.min(array) < 0 else ""
+    if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4):
+        return f", whose channels come first: pass {x or 'x'}.transpose(1, 2, 0){normalised}"
     if array.ndim == 3 and array.shape[2] == 2:
-        return f": pass its grey channel, {x or 'x'}[:, :, 0]"
-    return f": pass {x}" if x else ""
+        return f": pass its grey channel, {x or 'x'}[:, :, 0]{normalised}"
+    return f": pass {x}{normalised}" if x else ""
 
 
 def _to_uint8(array: NDArray[Any]) -> str:
-    """The expression that makes uint8 of an array `x` of another type, by its values; "" where none does, or none needs to."""
+    """The expression that makes uint8 (or uint16) of an array `x` of another type, by its values; "" where none does, or none needs to."""
     kind = array.dtype.kind
     if kind == "b":
         return '(x * 255).astype("uint8")'
@@ -89,11 +88,10 @@ def _to_uint8(array: NDArray[Any]) -> str:
         return ""
     least, most = float(np.min(array)), float(np.max(array))
     if not np.isfinite((least, most)).all():
-        return 'numpy.nan_to_num(x).clip(0, 255).astype("uint8"), for there are NaN or infinite values in it'
+        return 'numpy.nan_to_num(x).clip(0, 255).astype("uint8")'
     if least < 0:
-        cure = f", undone the normalisation that gave it values from {least:g} to {most:g}" if kind == "f" else ""
-        return f'x.clip(0, 255).astype("uint8"){cure}'
-    if kind == "f" and most <= 1:
+        return 'x.clip(0, 255).astype("uint8")'
+    if kind == "f" and most <= 1.003:  # resized pictures swing over 1, and 1.003 * 255 is still 255
         return '(x * 255).astype("uint8")'
     return 'x.astype("uint8")' if most < 256 else 'x.astype("uint16")' if most < 65536 else f'(x / {most:g} * 255).astype("uint8")'
 
@@ -117,5 +115,5 @@ def from_pil(image: Any, name: str, max_pixels: int) -> Pixels:
     except ImageError:
         raise
     except Exception as e:  # PIL raises OSError, SyntaxError and more for broken files, which it reads only now
-        raise ImageError(f"{name}: the PIL image cannot be read: {e}") from None
+        raise ImageError(f"{name}: the PIL image cannot be read: {words(e)}") from None
     return from_array(pixels, "rgb", name)

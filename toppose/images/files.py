@@ -11,7 +11,7 @@ from typing import Any
 from toppose.errors import ImageError
 from toppose.images.decode import decode
 from toppose.images.signatures import HEAD, recognise
-from toppose.images.types import Pixels
+from toppose.images.types import Pixels, words
 
 PIECE = 2**20
 LEAST = 2**26  # a small picture may have large metadata
@@ -24,7 +24,7 @@ def read_path(path: str | os.PathLike[str], name: str, max_pixels: int) -> Pixel
         where = os.fspath(path)
         shown = f"{where[:200]!r}..." if len(where) > 200 else repr(where)
     except Exception as e:  # whatever an object's own __fspath__ raises
-        raise ImageError(f"{name}: expected a path, got {type(path).__name__}, whose __fspath__ fails: {e}") from None
+        raise ImageError(f"{name}: expected a path, got {type(path).__name__}, whose __fspath__ fails: {words(e)}") from None
     if not where:
         raise ImageError(f"{name}: expected the path of an image file, got an empty one")
     try:
@@ -73,7 +73,7 @@ def _piece(file: Any, size: int, name: str) -> bytes:
     try:
         piece = file.read(size)
     except Exception as e:  # closed, opened for writing, a broken archive, a connection that ended: each has its own exception
-        raise ImageError(f"{name}: expected an open binary file; reading {type(file).__name__} failed: {e}") from None
+        raise ImageError(f"{name}: expected an open binary file; reading {type(file).__name__} failed: {words(e)}") from None
     if isinstance(piece, (bytes, bytearray, memoryview)):
         return bytes(piece)
     if piece is None:

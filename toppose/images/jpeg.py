@@ -5,6 +5,7 @@ it said to its caller, makes the same pixels as OpenCV's libjpeg, and is faster 
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 
@@ -51,7 +52,7 @@ def _saved(data: bytes, channels: int, complaint: str, name: str) -> tuple[bytes
         rare = ", or one of a rare kind" if "Unsupported" in complaint else ""
         raise ImageError(f"{name}: expected a whole picture, got a damaged JPEG{rare}{cut}; its decoder says {complaint!r}") from None
     log.warning("%s: its JPEG decoder says %r; every pixel is there all the same", name, complaint)
-    return whole, pixels
+    return data if HARMLESS.search(complaint) else whole, pixels
 
 
 def _plain(data: bytes) -> bytes:
@@ -93,22 +94,19 @@ def _check_zeros(data: bytes, name: str) -> None:
 def _scans(data: bytes) -> Iterator[tuple[list[int], bool, int, int]]:
     """(what codes of zeros mean in its tables, whether it has the whole of each block, first byte, end) of each scan that is coded by Huffman."""
     symbols, sequential, after = dict(STANDARD), True, 2
-    while True:
-        for marker, first, end in jpeg_segments(data, after):
-            if marker == 0xC4:
-                symbols.update(_first_symbols(data[first:end]))
-            elif is_frame(marker):
-                sequential = marker in (0xC0, 0xC1)
-            after = end
-        match = AFTER_SCAN.search(data, after)
-        stop = match.start() if match else len(data)
-        lowest, highest, refined = data[end - 3 : end]
-        # a progressive JPEG's scan of a few coefficients may have the same in every block, and one that refines has bits without codes
-        full = sequential or (highest - lowest >= 32 and refined >> 4 == 0)
-        yield [symbols.get(table, 0) for table in _tables(data[first : end - 3], means=not sequential and lowest == 0)], full, after, stop
-        if stop == len(data) or data[stop : stop + 2] == END:
-            return
-        after = stop
+    with contextlib.suppress(ValueError, IndexError):  # nothing but an end after the last scan, or not even that
+        while data[after : after + 2] != END:
+            for marker, first, end in jpeg_segments(data, after):
+                if marker == 0xC4:
+                    symbols.update(_first_symbols(data[first:end]))
+                elif is_frame(marker):
+                    sequential = marker in (0xC0, 0xC1)
+            match = AFTER_SCAN.search(data, end)
+            after = match.start() if match else len(data)
+            lowest, highest, refined = data[end - 3 : end]
+            # a progressive JPEG's scan of a few coefficients may have the same in every block, and one that refines has bits without codes
+            full = sequential or (highest - lowest >= 32 and refined >> 4 == 0)
+            yield [symbols.get(table, 0) for table in _tables(data[first : end - 3], means=not sequential and lowest == 0)], full, end, after
 
 
 def _tables(scan: bytes, means: bool) -> list[int]:

@@ -107,7 +107,7 @@ def _other(head: bytes) -> tuple[str, str]:
             return "a HEIC or HEIF photograph", HEIC
         if own == b"crx ":
             return "a RAW photograph", RAW
-        return f"a video (MP4 or MOV, {own.decode('latin-1').strip()})", FRAMES
+        return f"a video (MP4 or MOV, {repr(own)[2:-1].strip()})", FRAMES
     for what, pattern in _OTHERS:
         if pattern.match(head):
             return what

@@ -62,6 +62,7 @@ def plain(data: bytes) -> bytes:
 
     libtiff multiplies the colours by an "unassociated" alpha and not by an "associated" one: called that, they stay as they are stored."""
     directory, out = read_directory(data), bytearray(data)
+    out += bytes(8)  # in which the offset of a next directory fits, also of one that ended too early
     kept = [tag for tag in directory.tags.values() if tag.code <= LAST_OF_PIXELS and tag.code not in (ORIENTATION, SUBIFDS)]
     if alpha := directory.tags.get(EXTRA_SAMPLES):
         struct.pack_into(f"{alpha.format[0]}{len(alpha.values)}{alpha.format[1:]}", out, alpha.values_at, *(1 if v == 2 else v for v in alpha.values))

@@ -17,3 +17,8 @@ ImageLike: TypeAlias = Union[str, "os.PathLike[str]", bytes, bytearray, memoryvi
 MAX_PIXELS = 2**28  # 16,384 x 16,384; 768 MiB once decoded
 EXPECTED = "a path, encoded bytes, an open binary file, a PIL image, or a uint8 or uint16 array of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
 log = logging.getLogger("toppose")
+
+
+def words(error: Exception) -> str:
+    """What another library's exception says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
