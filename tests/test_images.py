@@ -643,14 +643,34 @@ def test_of_an_animation_the_first_frame_without_its_alpha(kind, alpha):
     assert np.abs(image.astype(int) - BGR).max() <= 2
 
 
+def animated_webp(size: bytes, place_and_size: bytes, chunk: bytes) -> bytes:
+    """Two frames of the same chunk, written by hand."""
+    frame = b"ANMF" + struct.pack("<I", 16 + len(chunk)) + place_and_size + bytes(4) + chunk
+    body = b"WEBPVP8X\x0a\0\0\0\x12\0\0\0" + size + b"ANIM\x06\0\0\0" + bytes(6) + frame * 2
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
 @pytest.mark.parametrize("alpha", [0, 7, 255])
 def test_an_animated_webp_is_not_blended(alpha):
     still = saved(with_alpha("RGBA", alpha), "webp", lossless=True, exact=True)
-    chunk = still[still.index(b"VP8L") :]
-    size = struct.pack("<I", 11)[:3] + struct.pack("<I", 7)[:3]
-    frame = b"ANMF" + struct.pack("<I", 16 + len(chunk)) + bytes(6) + size + bytes(4) + chunk
-    body = b"WEBPVP8X\x0a\0\0\0\x12\0\0\0" + size + b"ANIM\x06\0\0\0" + bytes(6) + frame * 2
-    assert read_image(b"RIFF" + struct.pack("<I", len(body)) + body).reshape(-1, 3).tolist() == [BGR] * 96
+    chunk, size = still[still.index(b"VP8L") :], struct.pack("<I", 11)[:3] + struct.pack("<I", 7)[:3]
+    assert read_image(animated_webp(size, bytes(6) + size, chunk)).reshape(-1, 3).tolist() == [BGR] * 96
+    placed = read_image(animated_webp(struct.pack("<I", 19)[:3] + struct.pack("<I", 9)[:3], b"\x02\0\0\x01\0\0" + size, chunk))
+    assert placed.shape == (10, 20, 3)
+    assert placed[2:, 4:16].reshape(-1, 3).tolist() == [BGR] * 96
+    assert placed.sum() == placed[2:, 4:16].sum()
+
+
+def test_damaged_animations():
+    still = saved(with_alpha("RGBA", 7), "webp", lossless=True, exact=True)
+    chunk, size = still[still.index(b"VP8L") :], struct.pack("<I", 11)[:3] + struct.pack("<I", 7)[:3]
+    for place, more in ((b"\xff" * 6, chunk), (bytes(6), b"")):
+        with pytest.raises(ImageError, match=r"image: expected a whole picture, got a .*WebP"):
+            read_image(animated_webp(size, place + size, more))
+    long = bytearray(animated_webp(size, bytes(6) + size, b""))
+    long[48:52] = b"\x56\x04\0\x42"
+    with pytest.raises(ImageError, match="WebP"):
+        read_image(bytes(long))
 
 
 @pytest.mark.parametrize("kind", ["png", "gif", "webp", "tiff"])

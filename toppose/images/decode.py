@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
 from collections.abc import Callable
 
@@ -45,7 +46,7 @@ def _turned(pixels: Pixels, orientation: int) -> Pixels:
     return pixels
 
 
-def _any(data: bytes, name: str) -> Pixels:
+def _any(data: bytes | bytearray, name: str) -> Pixels:
     reason = f"is damaged or cut short ({len(data)} bytes), or of a kind that OpenCV {cv2.__version__} does not decode"
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), FLAGS)
@@ -56,34 +57,40 @@ def _any(data: bytes, name: str) -> Pixels:
         elif e.code == cv2.Error.StsNoMem:
             raise MemoryError("OpenCV has not enough for this one") from None
     if image is None or image.size == 0:
-        raise ImageError(f"{name}: expected a whole picture, got a {recognise(data[:HEAD], name)} that {reason}")
+        raise ImageError(f"{name}: expected a whole picture, got a {recognise(bytes(data[:HEAD]), name)} that {reason}")
     return np.asarray(image, np.uint8)
 
 
 def _png(data: bytes, name: str) -> Pixels:
     """Without the chunks that are not needed, and only if the others are as they were written."""
-    view, last = memoryview(data), b""
+    view, last, spare = memoryview(data), b"", False
     kept: list[bytes | memoryview] = [data[:8]]
     for last, first, end in png_chunks(data):
         if last in NEEDED:
             if zlib.crc32(view[first - 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
                 raise ImageError(f"{name}: expected a whole picture, got a damaged PNG: the checksum of its {last.decode()} chunk does not fit")
             kept.append(view[first - 8 : end + 4])
+        else:
+            spare = True
     if last != b"IEND":
         raise ImageError(f"{name}: expected a whole picture, got a PNG without its end chunk: the file is cut short ({len(data)} bytes)")
-    return _any(b"".join(kept), name)
+    return _any(b"".join(kept) if spare else data, name)
 
 
 def _webp(data: bytes, name: str) -> Pixels:
-    """Of an animation, the colours of the first frame, which OpenCV would blend with black."""
-    at, stop = next(((first, end) for kind, first, end in webp_chunks(data) if kind == b"ANMF"), (0, 0))
-    if at and data[at : at + 12] == bytes(6) + data[24:30]:  # it has the size of the whole, and need not be placed
-        for kind, first, end in webp_chunks(data, at + 16, stop):
-            if kind in (b"VP8 ", b"VP8L"):
-                chunk = data[first - 8 : end + end % 2]
-                data = b"RIFF" + struct.pack("<I", len(chunk) + 4) + b"WEBP" + chunk
-                break
-    return _any(data, name)
+    """Of an animation the colours of the first frame; OpenCV would blend them with black, and looks at all frames."""
+    frame, stop = next(((first, end) for kind, first, end in webp_chunks(data) if kind == b"ANMF"), (0, 0))
+    if not frame:
+        return _any(data, name)
+    still = next((data[first - 8 : end + end % 2] for kind, first, end in webp_chunks(data, frame + 16, stop) if kind in (b"VP8 ", b"VP8L")), b"")
+    pixels = _any(b"RIFF" + struct.pack("<I", len(still) + 4) + b"WEBP" + still, name)
+    x, y = (2 * int.from_bytes(data[frame + i : frame + i + 3], "little") for i in (0, 3))
+    header = read_header("WebP", data, name, sys.maxsize)
+    whole = np.zeros((header.height, header.width, 3), np.uint8)
+    if y + pixels.shape[0] > header.height or x + pixels.shape[1] > header.width:
+        raise ImageError(f"{name}: expected a whole picture, got a damaged WebP: its first frame lies outside of it")
+    whole[y : y + pixels.shape[0], x : x + pixels.shape[1]] = pixels
+    return whole
 
 
 def _check_tiff(data: bytes, name: str) -> None:

@@ -80,7 +80,7 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 def webp_chunks(data: bytes, at: int = 12, stop: int | None = None) -> Iterator[tuple[bytes, int, int]]:
     """(type, first byte, end) of each chunk."""
-    stop = len(data) if stop is None else stop
+    stop = len(data) if stop is None else min(stop, len(data))
     while at + 8 <= stop:
         end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "little")
         yield data[at : at + 4], at + 8, end

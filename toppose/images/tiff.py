@@ -57,21 +57,25 @@ def orientation(exif: bytes) -> int:
     return value if 1 <= value <= 8 else 1
 
 
-def plain(data: bytes) -> bytes:
-    """The file with no alpha, no orientation, and no tag or page but what its first picture needs.
+def plain(data: bytes) -> bytes | bytearray:
+    """The file with no alpha, no orientation, and no tag or page but what its first picture needs; as it is where it has none of these.
 
     libtiff multiplies the colours by an "unassociated" alpha and not by an "associated" one: called that, they stay as they are stored."""
-    directory, out = read_directory(data), bytearray(data)
+    directory = read_directory(data)
+    tags, alpha = directory.tags.values(), directory.tags.get(EXTRA_SAMPLES)
+    kept = [tag for tag in tags if tag.code <= LAST_OF_PIXELS and tag.code not in (ORIENTATION, SUBIFDS)]
+    if len(kept) == len(tags) and not alpha:
+        return data
+    out = bytearray(data)
     out += bytes(8)  # in which the offset of a next directory fits, also of one that ended too early
-    kept = [tag for tag in directory.tags.values() if tag.code <= LAST_OF_PIXELS and tag.code not in (ORIENTATION, SUBIFDS)]
-    if alpha := directory.tags.get(EXTRA_SAMPLES):
+    if alpha:
         struct.pack_into(f"{alpha.format[0]}{len(alpha.values)}{alpha.format[1:]}", out, alpha.values_at, *(1 if v == 2 else v for v in alpha.values))
     at = directory.at + struct.calcsize(directory.count)
     entries = b"".join(out[tag.at : tag.at + directory.entry] for tag in kept)
     struct.pack_into(directory.count, out, directory.at, len(kept))
     out[at : at + len(entries)] = entries
     struct.pack_into(directory.offset, out, at + len(entries), 0)
-    return bytes(out)
+    return out
 
 
 def _tag(data: bytes, head: str, at: int, order: str) -> Tag:
