@@ -139,10 +139,10 @@ def test_no_photograph_is_written_over(tmp_path, photo, capsys):
 
 
 def test_a_run_that_is_stopped_keeps_what_it_has_done(tmp_path, photo, capsys, monkeypatch):
-    def read(path):
+    def read(path, **options):
         if path.name == "c.jpg":
             raise KeyboardInterrupt
-        return read_image(path)
+        return read_image(path, **options)
 
     for name in ("a.jpg", "c.jpg", "d.jpg"):
         shutil.copy(photo, tmp_path / name)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from toppose.detection import Detector, NetworkDetector, check_box_list, check_boxes, detect, make_detector
 from toppose.detection.boxes import BoxFormat, check_format
 from toppose.errors import CardError, OptionError
-from toppose.images import Color, ImageLike, read_image, read_images
+from toppose.images import MAX_PIXELS, Color, ImageLike, is_several, read_image, read_images
 from toppose.networks import ModelCard, zoo
 from toppose.networks.card import DecoderName, explain
 from toppose.poses import Poses
@@ -30,12 +30,12 @@ Single = NDArray[np.float32]
 class Options(BaseModel):
     """What an `Estimator` can be told, checked.
 
-    detection_threshold: least score of a person's box (default: the detector card's, else 0.25). nms_iou: overlap from which the lesser
-    of two boxes goes. max_people: at most so many an image, best first. batch_size: persons a network call; runs: calls side by side
-    (both by measurement). flip_test: look at the mirror image too, for twice the time. decoder: another than the card's. color: order
-    of array images. threads: for ONNX Runtime and, in the whole process, OpenCV; by default both are left alone. engine: where
-    crops are cut and maps decoded, on the "host" or on the "device" (default: on the device where that is a GPU). precision: "fp16" for
-    TensorRT to compute in half precision."""
+    detection_threshold: least score of a person's box (default: the detector card's, else 0.25). nms_iou: overlap from which the lesser of
+    two boxes goes. max_people: at most so many an image, best first. batch_size: persons a network call; runs: calls side by side (both by
+    measurement). flip_test: look at the mirror image too, for twice the time. decoder: another than the card's. color: order of array images.
+    max_pixels: an encoded image that claims more is refused (2^28). threads: for ONNX Runtime and, in the whole process, OpenCV; by default
+    both are left alone. engine: where crops are cut and maps decoded, on the "host" or on the "device" (default: on the device where that is
+    a GPU). precision: "fp16" for TensorRT to compute in half precision."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -47,6 +47,7 @@ class Options(BaseModel):
     flip_test: bool = False
     decoder: DecoderName | None = None
     color: Color = "bgr"
+    max_pixels: int = Field(MAX_PIXELS, ge=1)
     threads: int | None = Field(None, ge=1, le=1024)
     engine: Engine = "auto"
     precision: Precision = "fp32"
@@ -137,14 +138,15 @@ class Estimator:
     @overload
     def predict(self, image: ImageLike, boxes: ArrayLike | Poses | None = None, box_format: BoxFormat = "xyxy") -> Poses: ...
     def predict(self, image: Any, boxes: Any = None, box_format: BoxFormat = "xyxy") -> Any:
-        """`Poses` of an image, or a list of them for a list (or tuple) of images, whose people then share batches.
+        """`Poses` of an image, or a list of them for a list (a tuple, an array (B,H,W,3)) of images, whose people then share batches.
 
         image: a path, encoded bytes, a PIL image or a uint8/uint16 array. boxes: (N,4) in pixels, or (N,5) with scores from 0 to 1, or
         another `Poses`; for a list of images a list of these; thresholds and max_people do not touch them. box_format: "xyxy", or "xywh" for
         arrays of left, top, width, height. Without boxes the detector looks for people."""
         check_format(box_format)
-        several = isinstance(image, (list, tuple))
-        images = self.pose.backend.frames(read_images(image, self.options.color, "images") if several else [read_image(image, self.options.color)])
+        several, o = is_several(image), self.options
+        read = read_images(image, o.color, "images", o.max_pixels) if several else [read_image(image, o.color, max_pixels=o.max_pixels)]
+        images = self.pose.backend.frames(read)
         if boxes is not None:
             people = check_box_list(boxes, len(images), box_format=box_format) if several else [check_boxes(boxes, box_format=box_format)]
         elif self.detector is None:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from toppose import COCO17, Estimator, EvaluationError, Poses
+from toppose import COCO17, Estimator, EvaluationError, Options, Poses
 from toppose.cli import main
 from toppose.evaluation.coco import read_coco, read_detections
 from toppose.evaluation.hard import hard_cases, motion_blur, torso_angle
@@ -147,6 +147,8 @@ def test_boxes_of_a_file(archive, tmp_path):
     assert boxes[2].tolist() == [[1, 2, 4, 6, 0.5]]
 
     class Seen:
+        options = Options()
+
         def predict(self, image, boxes):
             return len(boxes)
 

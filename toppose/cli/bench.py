@@ -28,6 +28,6 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     from toppose.bench import describe, measure
 
-    figures = measure(make_estimator(args), args.source and read_image(args.source), args.people, args.repeat)
+    figures = measure(make_estimator(args), args.source and read_image(args.source, max_pixels=args.max_pixels), args.people, args.repeat)
     print(json.dumps(figures, indent=1) if args.json else describe(figures))
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from toppose.estimator import DETECTOR, POSE, Estimator
+from toppose.images import MAX_PIXELS
 from toppose.networks.card import DecoderName
 from toppose.runtime.providers import Precision
 
@@ -53,6 +54,7 @@ def add_estimator(p: argparse.ArgumentParser) -> None:
     p.add_argument("--detection-threshold", type=unit, metavar="S", help="least score of a person's box (default: the detector's own)")
     p.add_argument("--max-people", type=positive, metavar="N", help="at most N people an image, best first")
     p.add_argument("--batch-size", type=positive, metavar="N", help="people a network call (default: by measurement)")
+    p.add_argument("--max-pixels", type=positive, default=MAX_PIXELS, metavar="N", help="refuse photographs that claim more (default 2^28)")
     p.add_argument("--runs", type=positive, metavar="N", help="network calls side by side (default: by measurement)")
     p.add_argument("--threads", type=positive, metavar="N", help="threads of ONNX Runtime and OpenCV (default: theirs)")
     p.add_argument("--decoder", choices=get_args(DecoderName), help="another heatmap decoder than the network's own")
@@ -69,6 +71,6 @@ def add_estimator(p: argparse.ArgumentParser) -> None:
 
 def make_estimator(args: argparse.Namespace, detect: bool = True) -> Estimator:
     """The estimator that the options ask for; `detect`: with a detector."""
-    names = ("detection_threshold", "max_people", "batch_size", "runs", "threads", "decoder", "flip_test", "engine", "precision")
+    names = ("detection_threshold", "max_people", "max_pixels", "batch_size", "runs", "threads", "decoder", "flip_test", "engine", "precision")
     detector = DETECTOR if args.detector is None else args.detector
     return Estimator(detector if detect else None, args.pose, args.device, **{n: getattr(args, n) for n in names})

@@ -85,7 +85,7 @@ class Run:
             for i in range(first, min(first + GROUP, len(photographs))):
                 self.stops.check()
                 try:
-                    images.append((i, read_image(photographs[i].source())))
+                    images.append((i, read_image(photographs[i].source(), max_pixels=estimator.options.max_pixels)))
                 except ImageError as e:
                     self._fail(i, str(e), progress)
                     progress.step()

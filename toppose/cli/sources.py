@@ -15,7 +15,7 @@ from toppose.errors import ImageError, OptionError
 
 # the suffixes that OpenCV documents; of these, those that this OpenCV has (it reads what it writes). .jfif is what browsers call a JPEG
 _DOCUMENTED = (
-    ".apng", ".avif", ".bmp", ".dib", ".exr", ".gif", ".hdr", ".jp2", ".jpe", ".jpeg", ".jpg", ".jxl", ".pam", ".pbm", ".pfm", ".pgm", ".pic",
+    ".apng", ".avif", ".bmp", ".dib", ".exr", ".gif", ".hdr", ".jp2", ".jpe", ".jpeg", ".jpg", ".jxl", ".pam", ".pbm", ".pgm", ".pic",
     ".png", ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp",
 )  # fmt: skip
 SUFFIXES = {".jfif", *filter(cv2.haveImageWriter, _DOCUMENTED)}

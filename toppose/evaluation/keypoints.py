@@ -30,7 +30,7 @@ def predict(
     found = {}
     for image in data.ids:
         try:
-            pixels = motion_blur(read_image(data.encoded(image)), blur)
+            pixels = motion_blur(read_image(data.encoded(image), max_pixels=estimator.options.max_pixels), blur)
         except ImageError as e:
             raise EvaluationError(f"data: photograph {data.name(image)!r} cannot be read: {e}") from None
         height, width = pixels.shape[:2]
