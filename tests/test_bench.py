@@ -5,7 +5,8 @@ import types
 
 import numpy as np
 
-from toppose import Estimator, bench
+from toppose import Estimator
+from toppose.bench import calls as bench
 
 
 def test_rtmlib_is_measured_where_it_is_installed(monkeypatch, capsys):

@@ -33,12 +33,14 @@ from toppose.errors import (
     ModelError,
     OptionError,
     PoseError,
+    SourceError,
     TopposeError,
 )
 from toppose.estimator import Estimator, Options
 from toppose.networks import ModelCard
 from toppose.poses import Poses
 from toppose.skeleton import COCO17, HALPE26, Skeleton
+from toppose.video import Frame, OneEuro, Stream, Tracker, open_source, smooth_recording
 
 __version__ = "0.1.0"
 __all__ = [
@@ -50,14 +52,21 @@ __all__ = [
     "DeviceError",
     "Estimator",
     "EvaluationError",
+    "Frame",
     "ImageError",
     "MissingDependency",
     "ModelCard",
     "ModelError",
+    "OneEuro",
     "OptionError",
     "Options",
     "PoseError",
     "Poses",
     "Skeleton",
+    "SourceError",
+    "Stream",
     "TopposeError",
+    "Tracker",
+    "open_source",
+    "smooth_recording",
 ]

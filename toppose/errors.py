@@ -2,6 +2,7 @@
 
 TopposeError
 ├── ImageError (ValueError)       an image that cannot be read or is not one
+├── SourceError (RuntimeError)    a video, camera, address or folder that cannot be opened or read
 ├── BoxError (ValueError)         boxes of the wrong shape, count or content
 ├── OptionError (ValueError)      an option out of range or unknown
 ├── PoseError (ValueError)        arrays that do not make `Poses`
@@ -23,6 +24,10 @@ class TopposeError(Exception):
 
 class ImageError(TopposeError, ValueError):
     """An image that cannot be read or is not one."""
+
+
+class SourceError(TopposeError, RuntimeError):
+    """A video, camera, address or folder that cannot be opened or read."""
 
 
 class BoxError(TopposeError, ValueError):

@@ -43,6 +43,16 @@ def positive(given: str) -> int:
 positive.__name__ = "whole number from 1"
 
 
+def seconds(given: str) -> float:
+    value = float(given)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number from 0, got {given}")
+    return value
+
+
+seconds.__name__ = "number from 0"
+
+
 def add_verbose(p: argparse.ArgumentParser, what: str = "say what is chosen, on stderr") -> None:
     p.add_argument("-v", "--verbose", action="store_true", help=what)
 

@@ -12,12 +12,12 @@ import cv2
 
 from toppose.cli.document import document, photograph
 from toppose.cli.progress import Progress
-from toppose.cli.sources import DRAWING, SUFFIXES, Found, Photograph, is_drawing, mark
 from toppose.cli.stop import Stops
 from toppose.errors import ImageError, OptionError
 from toppose.estimator import Estimator
 from toppose.images import Pixels, read_image
 from toppose.poses import Poses
+from toppose.video.photographs import DRAWING, SUFFIXES, Found, Photograph, is_drawing, mark
 
 GROUP = 8  # images that share batches, and are in memory at once
 STDOUT = Path("-")
