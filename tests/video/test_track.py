@@ -13,7 +13,7 @@ from toppose import COCO17, HALPE26, OptionError, PoseError, Poses, Skeleton
 from toppose.detection.boxes import iou
 from toppose.video import Tracker
 from toppose.video.assignment import assign
-from toppose.video.similarity import blend, joint_sigmas, oks
+from toppose.video.similarity import blend, joint_sigmas, oks, oks_of_pairs
 
 INF = np.inf
 
@@ -83,9 +83,12 @@ def test_oks_of_a_known_displacement():
     one, other = np.zeros((1, 3, 2)), np.array([[[6.0, 8.0], [0, 0], [500, 0]]])
     seen, area, sigmas = np.array([[True, True, True]]), np.array([10_000.0]), np.array([0.05, 0.1, 0.1])
     alike = oks(one, seen, area, other, np.array([[True, True, False]]), area, sigmas)
-    np.testing.assert_allclose(alike, [[(np.exp(-0.5) + 1) / 2]])
+    np.testing.assert_allclose(alike, [(np.exp(-0.5) + 1) / 2])
     # of areas 5,000 and 15,000 the mean counts
-    np.testing.assert_allclose(oks(one, seen, area / 2, other, np.array([[True, False, False]]), area * 1.5, sigmas), [[np.exp(-0.5)]])
+    np.testing.assert_allclose(oks(one, seen, area / 2, other, np.array([[True, False, False]]), area * 1.5, sigmas), [np.exp(-0.5)])
+    boxes = np.array([[0.0, 0, 100, 100]])
+    np.testing.assert_allclose(oks_of_pairs(one, seen, boxes, other, np.array([[True, True, False]]), boxes, sigmas), [[(np.exp(-0.5) + 1) / 2]])
+    assert oks_of_pairs(one, seen, boxes, one, seen, boxes + 151, sigmas).tolist() == [[0]]
     alone = oks(one, ~seen, area, other, seen, area, sigmas)
     assert np.isnan(alone).all()
     np.testing.assert_allclose(blend(np.array([[0.5, np.nan]]), np.array([[0.1, 0.3]]), 0.75), [[0.4, 0.3]])

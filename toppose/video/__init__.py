@@ -1,5 +1,7 @@
 """Many pictures in a row: sources, people who keep their identity, less jitter. Comes in: whatever has frames; go out: `Frame`s."""
 
 from toppose.video.frame import Frame
+from toppose.video.smooth import OneEuro, smooth_recording
+from toppose.video.track import Tracker
 
-__all__ = ["Frame"]
+__all__ = ["Frame", "OneEuro", "Tracker", "smooth_recording"]

@@ -14,7 +14,7 @@ from toppose.errors import OptionError, PoseError
 from toppose.poses import Poses, Single
 from toppose.skeleton import Skeleton
 from toppose.video.assignment import Index, assign
-from toppose.video.similarity import Bool, Float, areas, blend, joint_sigmas, oks
+from toppose.video.similarity import Bool, Float, blend, joint_sigmas, oks_of_pairs
 
 FOREVER = 1e6  # seconds
 ROUNDING = 1e-6  # seconds: by so much 0.4 may differ from 0.4
@@ -240,5 +240,5 @@ class Tracker:
         if self.weight == 0:
             return by_boxes
         seen, other_seen = scores >= self.joint_threshold, other_scores >= self.joint_threshold
-        by_joints = oks(points[:, 2:], seen, areas(boxes), others[:, 2:], other_seen, areas(other_boxes), self._sigmas)
+        by_joints = oks_of_pairs(points[:, 2:], seen, boxes, others[:, 2:], other_seen, other_boxes, self._sigmas)
         return blend(by_joints, by_boxes, self.weight)
