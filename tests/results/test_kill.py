@@ -60,6 +60,18 @@ def test_going_on_with_a_file_that_was_closed(tmp_path, kind):
     assert_same(target, whole, kind)
 
 
+@pytest.mark.parametrize("kind", ["openpose", "dlc"])
+def test_what_a_kill_leaves_half_written_is_removed(tmp_path, kind):
+    target = tmp_path / KINDS[kind]
+    killed_after(4, target, kind)
+    half = target / ".v_000000000004_keypoints.json.123.part" if kind == "openpose" else tmp_path / f".{target.name}.123.part"
+    half.write_text("half")
+    (mine := half.with_name(".mine.part")).write_text("not ours")
+    open_writer(target, format=kind, resume=True).close()
+    assert mine.exists()
+    assert not half.exists()
+
+
 def assert_same(target: Path, whole: Path, kind: str) -> None:
     if kind == "parquet":
         import pyarrow.parquet as pq

@@ -190,6 +190,8 @@ def test_frames_that_cannot_be_written(tmp_path):
             (frame(3, 1), "expected an index above 3"),
             (one_person(), "expected the skeleton 'coco17'"),
             ("x", "expected a Frame or a Record, got str"),
+            (Record(4, float("nan"), "", None, frame(4, 1).poses), "a time in seconds, got 4 and nan"),
+            (Record(-1, 0, "", None, frame(4, 1).poses), "expected an index from 0"),
         ):
             with pytest.raises(ResultError, match=message):
                 writer.write(wrong)

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 import cv2
@@ -77,6 +78,13 @@ def whole(path: Path) -> Iterator[Path]:
     finally:
         if part != target:
             part.unlink(missing_ok=True)
+
+
+def sweep(folder: Path, name: str | None = None) -> None:
+    """Removes what `whole` could not remove because it was killed: of the file of that name, or of all in a folder."""
+    for part in folder.glob(f".{escape(name) if name else '*'}.*.part"):
+        if part.name.split(".")[-2].isdigit():
+            part.unlink()
 
 
 def check_file(path: Path) -> None:

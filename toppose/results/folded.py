@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
-from toppose.results.files import check_file, whole
+from toppose.results.files import check_file, sweep, whole
 from toppose.results.jsonl import JsonLines, read_jsonl
 from toppose.results.record import Record
 from toppose.results.writer import Writer
@@ -35,6 +35,8 @@ class Folded(Writer):
 
     def _resume(self) -> int:
         journal = self._journal.target
+        for left in (self.target, journal):
+            sweep(left.resolve().parent, left.resolve().name)
         if not journal.exists() and self.target.exists():
             with whole(journal) as part, JsonLines(part, self.skeleton, fps=self._fps) as again:
                 for record in self._unfold():

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from toppose.errors import PoseError, ResultError
 from toppose.poses import Poses
-from toppose.results.files import make_folder, name_of, whole
+from toppose.results.files import make_folder, name_of, sweep, whole
 from toppose.results.jsonl import parse
 from toppose.results.record import PIXELS, SCORES, Record, digits, from_joints, time_at
 from toppose.results.writer import Writer
@@ -43,6 +43,7 @@ class OpenPose(Writer):
         make_folder(self.target)
 
     def _resume(self) -> int:
+        sweep(self.target)
         return max((i for i, _ in _files(self.target)), default=-1)
 
     def _begin(self, record: Record | None) -> None:

@@ -10,7 +10,7 @@ import cv2
 
 from toppose.errors import ResultError
 from toppose.results.drawing import Style
-from toppose.results.files import make_folder, name_of, whole
+from toppose.results.files import make_folder, name_of, sweep, whole
 from toppose.results.record import Record
 from toppose.results.writer import Writer, same
 from toppose.skeleton import COCO17, Skeleton
@@ -45,6 +45,7 @@ class Pictures(Writer):
         make_folder(self.target)
 
     def _resume(self) -> int:
+        sweep(self.target)
         drawn = {file.name: index for file in self.target.glob(f"*{ENDING}") if (index := index_of(file)) >= 0}
         self._taken = set(drawn)
         return max(drawn.values(), default=-1)

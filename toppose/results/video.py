@@ -82,10 +82,9 @@ class Video(Writer):
     def _put(self, record: Record, frame: Frame | Record) -> None:
         assert self._encoder is not None  # begun with this frame or one before it
         time = record.time - self._first
-        if not time > self._last:  # NaN too
-            mended = self._last + 1 / self.fps
+        if time <= self._last:
+            time = self._last + 1 / self.fps
             self._mended += 1
-            time = mended
         self._encoder.add(fit(self._style.draw(frame), self._size), time)
         self._last = time
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from math import isfinite
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, TypeVar
@@ -72,6 +73,8 @@ class Writer(ABC):
         if not isinstance(frame, (Frame, Record)):
             raise ResultError(f"frame: expected a Frame or a Record, got {type(frame).__name__}")
         record = Record.of(frame)
+        if record.index < 0 or not isfinite(record.time):
+            raise ResultError(f"frame: expected an index from 0 and a time in seconds, got {record.index} and {record.time}")
         skeleton, who = record.poses.skeleton, f"frame {record.index}"
         if skeleton is not self.skeleton and layout(skeleton) != self._layout:
             raise ResultError(
