@@ -9,6 +9,7 @@ TopposeError
 ├── CardError (ValueError)        a model card that is missing, wrong or does not fit its network
 ├── ModelError (RuntimeError)     a network that is unknown, cannot be loaded or cannot be run
 ├── EvaluationError (ValueError)  a data set that cannot be evaluated on
+├── ResultError (ValueError)      a file of poses that cannot be read back, or frames that a format cannot hold
 ├── DetectorError (RuntimeError)  a detector that returned what are not boxes
 ├── DeviceError (RuntimeError)    a device that was asked for and does not really run
 │   └── OutOfMemory (MemoryError) its memory is full even for one person
@@ -52,6 +53,10 @@ class ModelError(TopposeError, RuntimeError):
 
 class EvaluationError(TopposeError, ValueError):
     """A data set, or a file of boxes, that cannot be evaluated on."""
+
+
+class ResultError(TopposeError, ValueError):
+    """A file of poses that cannot be read back, or a frame that its format cannot hold."""
 
 
 class DetectorError(TopposeError, RuntimeError):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from inspect import signature
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toppose.draw import check_number, draw_poses
-from toppose.errors import CardError, PoseError
+from toppose.errors import CardError, MissingDependency, PoseError
 from toppose.images import Color, ImageLike, Pixels, read_image
 from toppose.skeleton import COCO17, SKELETONS, Skeleton
 
@@ -195,6 +196,21 @@ class Poses:
             {**ids, "keypoints": row.tolist(), "bbox": box.tolist(), "score": float(score)}
             for row, box, score in zip(triples, boxes, self.pose_scores(), strict=True)
         ]
+
+    def to_supervision(self) -> Any:
+        """`supervision.KeyPoints`: xy; class_id 0, the person; keypoint_confidence; detection_confidence, the box scores (which supervision before
+        0.29 has no place for); and as data class_name, xyxy (the boxes) and, where there are ids, tracker_id. Needs the extra `supervision`."""
+        try:
+            import supervision
+        except ImportError as e:
+            raise MissingDependency(f"supervision cannot be imported ({e}). Cure: pip install 'toppose[supervision]'") from None
+        data = {"class_name": np.array(["person"] * len(self), str), "xyxy": self.boxes.copy()}
+        if self.ids is not None:
+            data["tracker_id"] = self.ids.copy()
+        confidences = {"keypoint_confidence": self.scores.copy(), "detection_confidence": self.box_scores.copy()}
+        if "keypoint_confidence" not in signature(supervision.KeyPoints).parameters:
+            confidences = {"confidence": self.scores.copy()}
+        return supervision.KeyPoints(xy=self.keypoints.copy(), class_id=np.zeros(len(self), int), data=data, **confidences)
 
     def draw(self, image: ImageLike, threshold: float = 0.3, boxes: bool = False, color: Color = "bgr", line_width: float | None = None) -> Pixels:
         """A copy of the image (whatever `Estimator` takes) with the skeletons on it, (H,W,3) uint8.

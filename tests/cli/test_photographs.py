@@ -16,13 +16,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from toppose.cli.sources import SUFFIXES, find, is_drawing, mark
 
 from toppose import Poses
 from toppose.cli import main
 from toppose.cli.progress import Progress
 from toppose.cli.stop import Stopped, Stops
 from toppose.images import read_image
+from toppose.video.photographs import SUFFIXES, find, is_drawing, mark
 
 CPU = ["--device", "cpu", "--threads", "1"]
 COMMAND = [sys.executable, "-m", "toppose"]

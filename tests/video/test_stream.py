@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -179,7 +180,7 @@ def test_of_a_live_source_the_newest_is_looked_at():
 
     indices = [f.index for f in Stream(Live(live=True), slow)]
     assert 5 <= len(indices) <= 12
-    assert all(b - a >= 9 for a, b in zip(indices[:-1], indices[1:], strict=True))
+    assert all(b - a >= 9 for a, b in pairwise(indices))
 
 
 def test_memory_does_not_grow_with_the_video():

@@ -97,11 +97,11 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     import toppose
-    from toppose.cli import bench, eval, info, predict
+    from toppose.cli import bench, convert, eval, info, predict
 
     p = _Parser(prog="toppose", description="Every person in an image and the pixel coordinates of their joints.")
     p.add_argument("--version", action="version", version=f"toppose {toppose.__version__}")
     commands = p.add_subparsers(required=True, metavar="COMMAND")
-    for command in (predict, info, bench, eval):
+    for command in (predict, convert, info, bench, eval):
         command.add(commands)
     return p
