@@ -20,7 +20,7 @@ FOREVER = 1e6  # seconds
 ROUNDING = 1e-6  # seconds: by so much 0.4 may differ from 0.4
 AGAIN = 0.4  # likeness from which an unsure person is one who was there a moment ago: an unsure box is often nobody
 DOUBLE = 0.7  # likeness from which two of one picture are the same person
-MEMORY = 0.2  # seconds over which a speed is averaged
+MEMORY = 0.2  # seconds over which a speed is averaged; Kalman filters, of the box or of every joint, lost more people
 
 
 @dataclass
