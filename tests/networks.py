@@ -52,7 +52,7 @@ def retyped(path: Path, dtype: Any) -> Path:
 
 def sliced(path: Path, keep: str) -> Path:
     """The network in `path` with a batch axis that lies. keep: "first" answers the first row alone, "repeated" gives it for all rows,
-    "refused" fails on more than one."""
+    "refused" fails on more than one, "reversed" answers in the other order, "mean" adds the batch's mean to every row."""
     model = onnx.load(path)
     graph = model.graph
     output = graph.output[0].name
@@ -60,6 +60,7 @@ def sliced(path: Path, keep: str) -> Path:
         node.output[:] = ["honest" if n == output else n for n in node.output]
     shape = [d.dim_value for d in graph.output[0].type.tensor_type.shape.dim][1:]
     constants = {"from": np.array([0]), "to": np.array([1]), "axis": np.array([0]), "one": np.array([1, *shape])}
+    constants |= {"last": np.array([-1]), "before": np.array([-(1 << 40)]), "back": np.array([-1])}
     nodes = {
         "first": [helper.make_node("Slice", ["honest", "from", "to", "axis"], [output])],
         "repeated": [
@@ -68,6 +69,8 @@ def sliced(path: Path, keep: str) -> Path:
             helper.make_node("Expand", ["one_row", "rows"], [output]),
         ],
         "refused": [helper.make_node("Reshape", ["honest", "one"], [output])],
+        "reversed": [helper.make_node("Slice", ["honest", "last", "before", "axis", "back"], [output])],
+        "mean": [helper.make_node("ReduceMean", ["honest"], ["mean_row"], axes=[0]), helper.make_node("Add", ["honest", "mean_row"], [output])],
     }[keep]
     graph.node.extend(nodes)
     graph.initializer.extend(numpy_helper.from_array(v, k) for k, v in constants.items())

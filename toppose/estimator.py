@@ -127,8 +127,8 @@ class Estimator:
         return _rebuild, self._arguments
 
     def __repr__(self) -> str:
-        detector = getattr(self.detector, "card", None)
-        name = detector.name if detector else getattr(self.detector, "__name__", self.detector)
+        found = self.detector
+        name = found.card.name if isinstance(found, NetworkDetector) else getattr(found, "__name__", found)
         backend = self.pose.backend
         where = f"engine={backend.name!r}, running on {backend.session.providers[0]}"
         return f"Estimator(detector={name!r}, pose={self.pose.card.name!r}, {where})"

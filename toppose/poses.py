@@ -94,7 +94,9 @@ class Poses:
                 raise PoseError(f"people[{i}]: expected a dict with box, box_score, keypoints and scores, got {_short(person)}")
         columns: dict[str, Any] = {name: [person[key] for person in people] for name, key in zip(FIELDS, _KEYS, strict=True)}
         ids = [person["id"] for person in people if person.get("id") is not None]
-        return cls(**columns, skeleton=skeleton, ids=ids if len(ids) == len(people) else None)  # type: ignore[arg-type]  # made int64 at birth
+        if ids and len(ids) != len(people):
+            raise PoseError(f"people: expected an id of each person or of none, got {len(ids)} of {len(people)}")
+        return cls(**columns, skeleton=skeleton, ids=ids or None)  # type: ignore[arg-type]  # made int64 at birth
 
     @classmethod
     def from_coco(cls, people: Iterable[Mapping[str, Any]], skeleton: Skeleton = COCO17) -> Poses:
@@ -113,7 +115,7 @@ class Poses:
                 raise PoseError(f"people[{i}]: expected a COCO result or annotation with keypoints, got {_short(person)}")
         if len(ids := sorted({str(person["image_id"]) for person in given if "image_id" in person})) > 1:
             raise PoseError(f"people: expected those of one image, got {len(ids)} image_ids, {ids[0]} and {ids[1]} among them")
-        rows = [_read_coco(person, f"people[{i}]", len(skeleton)) for i, person in enumerate(given) if not person.get("iscrowd")]
+        rows = [_read_coco(person, f"people[{i}]", len(skeleton)) for i, person in enumerate(given) if person.get("iscrowd") not in (1, True)]
         if not rows:
             return cls.empty(skeleton)
         columns: dict[str, Any] = dict(zip(FIELDS, map(list, zip(*rows, strict=True)), strict=True))
@@ -142,7 +144,10 @@ class Poses:
                 raise IndexError(f"person {key} of {len(self)}")
             key = slice(int(key) % len(self), int(key) % len(self) + 1)
         elif not isinstance(key, slice):
-            key = np.asarray(key)
+            try:
+                key = np.asarray(key)
+            except ValueError:
+                raise IndexError(f"expected an int, a slice, a mask or indices of one axis, got {_short(key)}") from None
             if key.size == 0 and key.dtype != bool:
                 key = key.astype(int)
             if key.ndim != 1 or key.dtype.kind not in "biu":
@@ -249,7 +254,10 @@ def _numbers(name: str, value: Any) -> Single:
 
 def _ids(value: Any, N: int) -> NDArray[np.int64]:
     """A read-only copy of what must be N whole numbers from 0."""
-    ids = np.asarray(value)
+    try:
+        ids = np.asarray(value)
+    except (TypeError, ValueError):
+        raise PoseError(f"ids: expected {N} whole numbers, one a person, got {_short(value)}") from None
     if ids.shape != (N,) or (ids.dtype.kind not in "iu" and N) or is_masked(value):
         raise PoseError(f"ids: expected {N} whole numbers, one a person, got {ids.dtype} {ids.shape}")
     ids = ids.astype(np.int64)
@@ -279,7 +287,7 @@ def _read_layout(document: Mapping[str, Any]) -> Skeleton:
         edges = tuple((int(a), int(b)) for a, b in document.get("edges", ()))
         flip, sigmas = tuple(map(int, document.get("flip", ()))), tuple(map(float, document.get("sigmas", ())))
         return Skeleton(name, tuple(joints), edges, flip, sigmas)
-    except (CardError, TypeError, ValueError) as e:
+    except (CardError, TypeError, ValueError, OverflowError) as e:
         raise PoseError(f"skeleton {name!r}: expected edges as pairs of joints, flip and sigmas with one number a joint ({e})") from None
 
 
@@ -314,5 +322,8 @@ def _id(name: str, value: Any) -> int:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        return f"a {type(value).__name__} of lists in lists without end"
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,13 @@ class Skeleton:
     sigmas: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("joints", "edges", "flip", "sigmas"):
+            given = getattr(self, name)
+            if not isinstance(given, (tuple, list)):
+                raise CardError(f"skeleton {self.name!r}: {name}: expected a list, got {type(given).__name__}")
+            object.__setattr__(self, name, tuple(tuple(v) if isinstance(v, list) else v for v in given))
+        if strange := [j for j in self.joints if not isinstance(j, str)]:
+            raise CardError(f"skeleton {self.name!r}: joints: expected names, got {strange[0]!r}")
         J = len(self.joints)
         if J == 0 or len(set(self.joints)) != J:
             raise CardError(f"skeleton {self.name!r}: expected distinct joint names, got {list(self.joints)}")
@@ -33,9 +41,9 @@ class Skeleton:
             object.__setattr__(self, "flip", tuple(partner.get(_mirror(joint), i) for i, joint in enumerate(self.joints)))
         if sorted(self.flip) != list(range(J)) or any(self.flip[self.flip[i]] != i for i in range(J)):
             raise CardError(f"skeleton {self.name!r}: flip must pair each of {J} joints with one joint, got {list(self.flip)}")
-        if self.sigmas and (len(self.sigmas) != J or min(self.sigmas) <= 0):
+        if self.sigmas and (len(self.sigmas) != J or not all(0 < s < math.inf for s in self.sigmas)):
             raise CardError(f"skeleton {self.name!r}: expected {J} positive sigmas, got {list(self.sigmas)}")
-        wrong = [e for e in self.edges if not all(0 <= k < J for k in e)]
+        wrong = [e for e in self.edges if len(e) != 2 or not all(isinstance(k, (int, np.integer)) and 0 <= k < J for k in e)]
         if wrong:
             raise CardError(f"skeleton {self.name!r}: edges name joints 0...{J - 1}, got {wrong}")
 

@@ -224,18 +224,16 @@ def dark_step(g: Graph, peaks: Peaks, udp: bool) -> str:
 
 
 def simcc(folder: Path) -> None:
-    """x_maps (N,J,X), y_maps (N,J,Y), scale (2) from entries to crop pixels -> keypoints (N,J,2), scores (N,J).
-
-    mean: 1 for the mean of both peaks, 0 for the lesser."""
-    g = Graph(x_maps=("float", ("N", "J", "X")), y_maps=("float", ("N", "J", "Y")), scale=("double", (2,)), mean=("float", (1,)))
-    tops = [g("ArgMax", m, axis=2, keepdims=1) for m in ("x_maps", "y_maps")]
-    a, b = (g("Squeeze", g("GatherElements", m, t, axis=2), g.constant([2], np.int64)) for m, t in zip(("x_maps", "y_maps"), tops, strict=True))
-    cells = g.cast(g("Concat", *tops, axis=2), "double")
-    middle = g("Mul", g("Mul", g("Add", a, b), g.constant(0.5)), "mean")
-    scores = g("Add", middle, g("Mul", g("Min", a, b), g("Sub", g.constant(1.0), "mean")))
+    """x_maps (N,J,X), y_maps (N,J,Y), scale (2) from entries to crop pixels -> keypoints (N,J,2), and the peaks (N,J,2) of both vectors."""
+    g = Graph(x_maps=("float", ("N", "J", "X")), y_maps=("float", ("N", "J", "Y")), scale=("double", (2,)))
+    tops, peaks = [], []
     for maps in ("x_maps", "y_maps"):
-        scores = poisoned(g, scores, maps, [2])
-    g.save(folder / "simcc.onnx", keypoints=(placed(g, cells), "float", ("N", "J", 2)), scores=(scores, "float", ("N", "J")))
+        tops.append(g("ArgMax", maps, axis=2, keepdims=1))
+        peak = poisoned(g, g("Squeeze", g("GatherElements", maps, tops[-1], axis=2), g.constant([2], np.int64)), maps, [2])
+        peaks.append(g("Unsqueeze", peak, g.constant([2], np.int64)))
+    cells = g.cast(g("Concat", *tops, axis=2), "double")
+    both = g("Concat", *peaks, axis=2)
+    g.save(folder / "simcc.onnx", keypoints=(placed(g, cells), "float", ("N", "J", 2)), peaks=(both, "float", ("N", "J", 2)))
 
 
 def average(folder: Path) -> None:

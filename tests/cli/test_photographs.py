@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
-from toppose import Poses
+from toppose import Estimator, ModelError, Poses
 from toppose.cli import main
 from toppose.cli.progress import Progress
 from toppose.cli.stop import Stopped, Stops
@@ -148,7 +148,7 @@ def test_a_run_that_is_stopped_keeps_what_it_has_done(tmp_path, photo, capsys, m
         shutil.copy(photo, tmp_path / name)
     (tmp_path / "b.jpg").write_bytes(b"no picture")
     monkeypatch.setattr("toppose.cli.photographs.GROUP", 1)
-    monkeypatch.setattr("toppose.cli.photographs.read_image", read)
+    monkeypatch.setattr("toppose.video.photographs.read_image", read)
     file = tmp_path / "poses.json"
     assert main(["predict", str(tmp_path), "--json", str(file), "--device", "cpu"]) == 130
     assert capsys.readouterr().err.endswith("toppose: interrupted\n")
@@ -359,7 +359,7 @@ def example(suffix: str) -> bytes:
 def test_every_suffix_that_is_taken_can_be_read(tmp_path, suffix):
     (tmp_path / f"a{suffix.upper()}").write_bytes(example(suffix))
     (photograph,) = find([str(tmp_path)]).photographs
-    assert read_image(photograph.source()).shape == (48, 64, 3)
+    assert photograph.read(2**28).shape == (48, 64, 3)
 
 
 def test_the_usual_suffixes_are_taken():
@@ -598,3 +598,34 @@ def test_module_and_help():
     run = subprocess.run([sys.executable, "-m", "toppose", "predict", "--help"], capture_output=True, text=True)
     assert run.returncode == 0
     assert "exit codes: 0 done" in run.stdout
+
+
+def test_one_photograph_on_which_the_network_fails_does_not_end_the_others(tmp_path, photo, capsys, monkeypatch):
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        shutil.copy(photo, tmp_path / name)
+    (tmp_path / "b.jpg").write_bytes(cv2.imencode(".jpg", np.zeros((50, 50, 3), np.uint8))[1].tobytes())
+    predict = Estimator.predict
+
+    def failing(self, image, *args, **options):
+        if any(i.shape[0] == 50 for i in (image if isinstance(image, list) else [image])):
+            raise ModelError("network 'n' gave numbers that are not finite")
+        return predict(self, image, *args, **options)
+
+    monkeypatch.setattr(Estimator, "predict", failing)
+    assert main(["predict", str(tmp_path), "--json", str(tmp_path / "p.json"), "--device", "cpu"]) == 1
+    document = json.loads((tmp_path / "p.json").read_text())
+    assert [Path(i["file"]).name for i in document["images"]] == ["a.jpg", "c.jpg"]
+    assert [(Path(e["file"]).name, e["error"].partition(": ")[2]) for e in document["errors"]] == [
+        ("b.jpg", "network 'n' gave numbers that are not finite")
+    ]
+
+
+def test_links_that_lead_to_themselves_and_names_as_long_as_they_may_be(tmp_path, photo, capsys):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "loop.jpg").symlink_to("loop.jpg")
+    shutil.copy(photo, tmp_path / "in" / f"{'n' * 245}.jpg")
+    assert main(["predict", str(tmp_path / "in"), "--json", str(tmp_path / "p.json"), "--out", str(tmp_path / "out"), "--device", "cpu"]) == 1
+    document = json.loads((tmp_path / "p.json").read_text())
+    assert [len(i["people"]) for i in document["images"]] == [1]
+    assert "loop.jpg" in document["errors"][0]["error"]
+    assert [len(p.name) for p in (tmp_path / "out").iterdir()] == [255]

@@ -113,7 +113,7 @@ def test_names_decide_which_class_is_a_person(tmp_path):
         ({"task": "pose"}, r"expected \(B, 57, anchors\) or \(B, K, 57\) for its 2 classes and 51 more numbers a box"),
         ({"names": "None"}, "class names in its metadata; got names 'None'"),
         ({"names": "{'person': 0}"}, "class names in its metadata"),
-        ({"imgsz": "[64, None]"}, r"imgsz in its metadata as a number or \[height, width\]; got '\[64, None\]'"),
+        ({"imgsz": "[64, None]"}, r"imgsz in its metadata as a number or \[height, width\] up to 4096; got '\[64, None\]'"),
         ({"head": "RTDETRDecoder"}, "head 'RTDETRDecoder', whose boxes are shares of the picture"),
     ],
 )
@@ -126,7 +126,7 @@ def test_wrong_metadata(tmp_path, meta, message):
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ({"kind": "yolo", "head": "end2end"}, r"\(B, K, 6\); the network gives \{'output0': \(2, 6, 5\)\}"),
+        ({"kind": "yolo", "head": "end2end"}, r"\(B, K, 6\); the network gives \{'output0': 'float32 \(3, 6, 5\)'\}"),
         ({"kind": "yolo", "person": 2}, r"with a class 2; the network gives"),
         ({"kind": "dets"}, r"dets \(B, K, 5\) and labels"),
     ],
@@ -152,3 +152,9 @@ def test_the_card_has_a_threshold_of_its_own(tmp_path):
     path.with_suffix(".json").write_text(json.dumps({**card, "threshold": 0.5}))
     assert len(detector(path)([image()])[0]) == 1
     assert len(detector(path, detection_threshold=0.25)([image()])[0]) == 2
+
+
+def test_a_score_of_exactly_the_threshold_is_enough(tmp_path):
+    head = np.array([[32, 32, 20, 40, 0.5], [10, 32, 10, 20, 0.0]], np.float32).T[None]
+    path = constant_network(tmp_path / "n.onnx", {"output0": head}, (64, 64), **{**META, "names": "{0: 'person'}"})
+    assert [len(detector(path, detection_threshold=t)([image()])[0]) for t in (0.0, 0.5, 0.51)] == [1, 1, 0]

@@ -53,6 +53,8 @@ def test_a_skeleton_of_ones_own():
         ({"input": {"size": [192, 256], "padding": 1e9}}, "input.padding"),
         ({"threshold": 0.5}, "threshold is a detector's"),
         ({"input": {"size": [192, 5000]}}, "input.size.1"),
+        ({"output": {"kind": "yolo", "person": 3, "classes": 3}}, "person must be below classes, 3; got 3"),
+        ({"self": 1}, "self"),
         ({"file": "../net.onnx"}, r"file: expected a file in the card's own folder, got '\.\./net\.onnx'"),
         ({"file": "/etc/net.onnx"}, "in the card's own folder"),
         ({"file": "a/..\\\\..\\\\net.onnx"}, "in the card's own folder"),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import os
+import signal
 import warnings
+import weakref
 from contextlib import contextmanager
 
 import numpy as np
@@ -31,13 +35,52 @@ def boxes_of(detector, engine, count=1):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("keep", ["first", "repeated", "refused"])
+@pytest.mark.parametrize("keep", ["first", "repeated", "refused", "reversed"])
 def test_a_pose_network_whose_batch_axis_lies_runs_one_by_one(tmp_path, spots, engine, keep, caplog):
     expected = estimator(heatmap_network(tmp_path / "honest.onnx", decoder="dark"), engine)(spots, BOXES)
     with caplog.at_level(logging.WARNING, "toppose"):
         lying = estimator(sliced(heatmap_network(tmp_path / "n.onnx", decoder="dark"), keep), engine, batch_size=4)
     assert "n.onnx' answers for one image a call, whatever its batch axis says" in caplog.messages[0]
     np.testing.assert_allclose(lying(spots, BOXES), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("keep", ["repeated", "reversed", "mean"])
+@pytest.mark.parametrize("batch", [2, 3, 5])
+def test_a_fixed_batch_whose_rows_depend_on_each_other_is_refused(tmp_path, engine, keep, batch):
+    path = sliced(heatmap_network(tmp_path / "n.onnx", batch=batch), keep)
+    with pytest.raises(
+        CardError, match=f"network 'n': expected rows that do not depend on the others of their batch of {batch}; export it with batch 1"
+    ):
+        estimator(path, engine)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_row_that_depends_on_the_whole_batch_is_seen(tmp_path, spots, engine, caplog):
+    alone = estimator(sliced(heatmap_network(tmp_path / "n.onnx"), "mean"), engine, batch_size=1).predict(spots, BOXES)
+    together = estimator(tmp_path / "n.onnx", engine, batch_size=4).predict(spots, BOXES)
+    assert "its batches run one by one" in caplog.text
+    np.testing.assert_allclose(together.scores, alone.scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_list_of_boxes_may_be_as_long_as_the_picture_wants(tmp_path, engine):
+    # as many rows as the brightest pixel has levels, by a slice of a list of three
+    dets = np.array([[(10, 10, 30, 60, 0.9), (20, 5, 60, 60, 0.8), (5, 5, 60, 40, 0.7)]], np.float32)
+    nodes = [
+        helper.make_node("ReduceMax", ["images"], ["bright"], axes=[0, 1, 2, 3], keepdims=0),
+        helper.make_node("Cast", ["bright"], ["count"], to=7),
+        helper.make_node("Unsqueeze", ["count", "zero"], ["end"]),
+        helper.make_node("Slice", ["all_dets", "zero", "end", "one"], ["dets"]),
+        helper.make_node("Slice", ["all_labels", "zero", "end", "one"], ["some"]),
+        helper.make_node("Cast", ["some"], ["labels"], to=7),
+    ]
+    constants = {"zero": np.array([0]), "one": np.array([1]), "all_dets": dets, "all_labels": np.zeros((1, 3), np.float32)}
+    path = save(tmp_path / "d.onnx", nodes, {"images": [1, 3, 64, 64]}, {"dets": [1, "K", 5], "labels": [1, "K"]}, constants)
+    write_card(path, {"kind": "dets"}, task="detect", size=[64, 64])
+    detector = estimator("pose-n", engine, detector=path).detector
+    pictures = [np.full((64, 64, 3), level, np.uint8) for level in (1, 2, 2, 3, 1, 2)]
+    assert [len(detector([p])[0]) for p in pictures] == [1, 2, 2, 3, 1, 2]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -208,6 +251,55 @@ def test_simcc_outputs_are_told_by_name_before_order(tmp_path, engine):
     write_card(path, {"kind": "simcc"}, size=[64, 64], padding=1.0)
     keypoints = estimator(path, engine)(np.zeros((64, 64, 3), np.uint8), [(0, 0, 64, 64)])
     np.testing.assert_allclose(keypoints[0], [(10, 40)] * 3, atol=1e-4)
+
+
+@pytest.mark.parametrize("names", [["simcc_x"], ["simcc_x", "simcc_x2"]])
+def test_one_vector_is_no_simcc(tmp_path, names):
+    path = constant_network(tmp_path / "n.onnx", {n: np.zeros((1, 3, 128)) for n in names}, (64, 64), "batch")
+    write_card(path, {"kind": "simcc"}, size=[64, 64])
+    with pytest.raises(CardError, match="its card says simcc of 3 joints"):
+        estimator(path, "host")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_place_that_is_none(tmp_path, spots, engine):
+    points = np.full((1, 3, 3), 0.5)
+    points[0, 0, 0] = 1e30
+    path = write_card(constant_network(tmp_path / "n.onnx", {"points": points}, SIZE, "batch"), {"kind": "coordinates"})
+    with pytest.raises(ModelError, match=r"network 'n' gave a place 4\.8e\+31 pixels across its crop"):
+        estimator(path, engine)(spots, BOXES)
+
+
+def test_a_udp_map_of_one_cell_is_refused(tmp_path):
+    path = constant_maps(tmp_path, np.zeros((1, 3, 1, 12), np.float32), "dark")
+    write_card(path, {"kind": "heatmap"}, warp="udp")
+    with pytest.raises(CardError, match=r"so heatmaps \(N, 3, H, W\); the network gives"):
+        estimator(path, "host")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_fork_while_another_thread_is_at_work(tmp_path, spots):
+    device = estimator(heatmap_network(tmp_path / "n.onnx"), "device", threads=1)
+    expected = device(spots, BOXES)
+    with device.pose.backend.lock:  # as another thread would hold it
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            os._exit(7 if np.array_equal(device(spots, BOXES), expected) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_a_dropped_estimator_is_gone(tmp_path, spots):
+    device = estimator(heatmap_network(tmp_path / "n.onnx"), "device")
+    device(spots, BOXES)
+    session = weakref.ref(device.pose.backend.session)
+    gc.collect()
+    gc.disable()
+    try:
+        del device
+        assert session() is None
+    finally:
+        gc.enable()
 
 
 def test_the_device_keeps_the_buffers_used_last():

@@ -124,9 +124,9 @@ def test_a_size_that_a_free_network_cannot_take(tmp_path):
         {"row": np.zeros(48, np.float32)},
     )
     session = Session(tmp_path / "n.onnx", "cpu")
-    assert session.probe("card 'n'", (48, 64))["out"].shape == (2, 3, 64, 48)
+    assert session.probe("card 'n'", np.zeros((2, 3, 64, 48), np.float32))["out"].shape == (2, 3, 64, 48)
     with pytest.raises(CardError, match=r"card 'n' says input \(3, 64, 50\) .* the network cannot take it: .*n\.onnx' failed on images"):
-        session.probe("card 'n'", (50, 64))
+        session.probe("card 'n'", np.zeros((1, 3, 64, 50), np.float32))
 
 
 def with_weights_beside(path, **where):

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toppose import ModelCard
 from toppose.topdown import decode
+from toppose.topdown.readers import axis_of, joint_reader
 
 
 def gaussian(x: float, y: float, size: tuple[int, int] = (48, 64), sigma: float = 2.0, peak: float = 1.0) -> np.ndarray:
@@ -86,10 +88,30 @@ def test_simcc():
     x, y = np.zeros((1, 2, 384), np.float32), np.zeros((1, 2, 512), np.float32)
     x[0, 0, 101], y[0, 0, 300] = 0.8, 0.4
     x[0, 1, 383], y[0, 1, 0] = 0.1, 0.3
-    cells, scores = decode.simcc(x, y, 2.0, "min")
+    cells, peaks = decode.simcc(x, y, 2.0)
     assert cells.tolist() == [[[50.5, 150.0], [191.5, 0.0]]]
-    np.testing.assert_allclose(scores, [[0.4, 0.1]])
-    np.testing.assert_allclose(decode.simcc(x, y, 2.0, "mean")[1], [[0.6, 0.2]])
+    np.testing.assert_allclose(peaks, [[[0.8, 0.4], [0.1, 0.3]]])
+
+
+@pytest.mark.parametrize(("score", "expected"), [("min", [[0.4, 0.1]]), ("mean", [[0.6, 0.2]])])
+def test_a_simcc_score_joins_both_peaks_and_hides_no_absurd_one(score, expected):
+    output = {"kind": "simcc", "score": score}
+    card = ModelCard(name="n", task="pose", file="n.onnx", input={"size": [192, 256]}, output=output, skeleton={"name": "t", "joints": ["a", "b"]})
+    reader = joint_reader(card, None, False)
+    np.testing.assert_allclose(reader.collect([np.zeros((1, 2, 2)), np.array([[[0.8, 0.4], [0.1, 0.3]]])])[1], expected)
+    assert reader.collect([np.zeros((1, 1, 2)), np.array([[[0.5, 1e30]]], np.float32)])[1][0, 0] == np.float32(1e30)
+
+
+@pytest.mark.parametrize(
+    ("name", "axis"),
+    [
+        *((n, "x") for n in ("simcc_x", "x", "output_x", "coordX", "xpred", "pred.x.1", "simccx", "horizontal")),
+        *((n, "y") for n in ("simcc_y", "Y", "ymap", "coordY", "vertical_vectors")),
+        *((n, "") for n in ("output0", "index", "max", "yellow", "")),
+    ],
+)
+def test_what_an_output_is_called_says_its_axis(name, axis):
+    assert axis_of(name) == axis
 
 
 def test_coordinates():

@@ -112,7 +112,12 @@ def test_a_network_of_fixed_batch(tmp_path, spots):
 @pytest.mark.parametrize(
     ("output", "joints", "spec", "message"),
     [
-        ({"kind": "heatmap"}, ["a", "b"], {}, r"says heatmap of 2 joints, so heatmaps \(N, 2, H, W\); the network gives \[\(2, 3, 16, 12\)\]"),
+        (
+            {"kind": "heatmap"},
+            ["a", "b"],
+            {},
+            r"says heatmap of 2 joints, so heatmaps \(N, 2, H, W\); the network gives \['float32 \(3, 3, 16, 12\)'\]",
+        ),
         ({"kind": "simcc"}, None, {}, r"so SimCC vectors \[\('N', 3, 96\), \('N', 3, 128\)\]; the network gives"),
         ({"kind": "coordinates"}, None, {}, r"coordinates \(N, 3, 2 or 3\); the network gives"),
         ({"kind": "heatmap"}, None, {"size": [64, 64]}, r"says input \(3, 64, 64\).*the network takes \[3, 64, 48\]"),

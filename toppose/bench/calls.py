@@ -21,7 +21,8 @@ from toppose.estimator import Estimator
 from toppose.geometry import Float
 from toppose.images import Pixels
 from toppose.runtime import Backend, Runtime, Stages
-from toppose.runtime.host import crop_into, normalise
+from toppose.runtime.backend import normalise
+from toppose.runtime.host import crop_into
 from toppose.topdown import TopDown
 
 BATCHES = (1, 2, 4, 8, 16, 32)

@@ -13,9 +13,9 @@ import cv2
 from toppose.cli.document import document, photograph
 from toppose.cli.progress import Progress
 from toppose.cli.stop import Stops
-from toppose.errors import ImageError, OptionError
+from toppose.errors import ImageError, OptionError, TopposeError
 from toppose.estimator import Estimator
-from toppose.images import Pixels, read_image
+from toppose.images import Pixels
 from toppose.poses import Poses
 from toppose.video.photographs import DRAWING, SUFFIXES, Found, Photograph, is_drawing, mark
 
@@ -39,8 +39,8 @@ def check_targets(out: Path | None, file: Path | None, photographs: Sequence[Pho
         return
     if file.is_dir() or not file.parent.is_dir():
         raise OptionError(f"--json: expected a file in a folder that is there; got {str(file)!r}")
-    target = file.resolve()
-    if target in {p.path.resolve() for p in photographs if p.path} or (target.is_file() and target.suffix.lower() in SUFFIXES):
+    target = real(file)
+    if target in {real(p.path) for p in photographs if p.path} or (target.is_file() and target.suffix.lower() in SUFFIXES):
         raise OptionError(f"--json: expected another file than the photographs; got {str(file)!r}, which would be written over")
     if not file.exists():
         try:
@@ -66,7 +66,7 @@ class Run:
 
     def __call__(self, estimator: Estimator) -> int:
         """Returns 1 if anything failed, else 0. A run that is stopped writes what it has done, and says what it has not."""
-        self.taken = {p.path.resolve() for p in self.found.photographs if p.path} | ({self.file.resolve()} if self.file else set())
+        self.taken = {real(p.path) for p in self.found.photographs if p.path} | ({real(self.file)} if self.file else set())
         try:
             with self.stops.work(), Progress(len(self.found.photographs), "photographs") as progress:
                 for i, image, poses in self._poses(estimator, progress):
@@ -85,12 +85,24 @@ class Run:
             for i in range(first, min(first + GROUP, len(photographs))):
                 self.stops.check()
                 try:
-                    images.append((i, read_image(photographs[i].source(), max_pixels=estimator.options.max_pixels)))
+                    images.append((i, photographs[i].read(estimator.options.max_pixels)))
                 except ImageError as e:
                     self._fail(i, str(e), progress)
                     progress.step()
-            found = estimator.predict([image for _, image in images])
-            yield from ((i, image, poses) for (i, image), poses in zip(images, found, strict=True))
+            try:
+                found: list[Poses | None] = [*estimator.predict([image for _, image in images])]
+            except TopposeError:  # of one of them: which, shows when they are looked at one by one
+                found = [self._alone(estimator, i, image, progress) for i, image in images]
+            yield from ((i, image, poses) for (i, image), poses in zip(images, found, strict=True) if poses is not None)
+
+    def _alone(self, estimator: Estimator, i: int, image: Pixels, progress: Progress) -> Poses | None:
+        """The poses of one photograph; None, and an error noted, where the network fails on it."""
+        try:
+            return estimator.predict(image)
+        except TopposeError as e:
+            self._fail(i, f"{self.found.photographs[i].name}: {e}", progress)
+            progress.step()
+            return None
 
     def _finish(self, i: int, image: Pixels, poses: Poses, progress: Progress) -> None:
         """Draws one photograph, notes it down, and says so."""
@@ -99,8 +111,8 @@ class Run:
         if self.out:
             try:
                 where = f" -> {_shown(self._draw(self.out, self.found.photographs[i].stem, image, poses))}"
-            except ImageError as e:
-                self._fail(i, f"{name}: {e}", progress)
+            except (ImageError, OSError) as e:
+                self._fail(i, f"{name}: {e if isinstance(e, ImageError) else f'cannot be drawn: {e.strerror or e}'}", progress)
         self.entries.append(photograph(name, image, poses))
         self.done.add(i)
         line = f"{i + 1}/{len(self.found.photographs)} {_shown(name)}: {len(poses)} {'person' if len(poses) == 1 else 'people'}{where}"
@@ -126,9 +138,9 @@ class Run:
     def _free(self, folder: Path, stem: str) -> Path:
         """NAME_poses.jpg, or NAME_2_poses.jpg where this run read or wrote that, or where it is there and no drawing of ours."""
         target, n = folder / f"{stem}{DRAWING}", 2
-        while target.resolve() in self.taken or (target.exists() and not is_drawing(target)):
+        while real(target) in self.taken or (target.exists() and not is_drawing(target)):
             target, n = folder / f"{stem}_{n}{DRAWING}", n + 1
-        self.taken.add(target.resolve())
+        self.taken.add(real(target))
         return target
 
     def _write_json(self, file: Path, estimator: Estimator) -> None:
@@ -142,10 +154,15 @@ class Run:
             write(file, text.encode())
 
 
+def real(path: Path) -> Path:
+    """Where a path leads; a link that leads to itself, to itself."""
+    return Path(os.path.realpath(path))
+
+
 def write(path: Path, data: bytes) -> None:
     """Writes a file whole or not at all; a device or a pipe is written to as it is. An OSError names the file."""
-    path = path.resolve()
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    path = real(path)
+    part = path.with_name(f".toppose.{os.getpid()}.part")  # short: with a longer one a name that is allowed might not be
     try:
         if path.exists() and not path.is_file():
             path.write_bytes(data)
@@ -160,5 +177,5 @@ def write(path: Path, data: bytes) -> None:
 
 
 def _shown(text: str | Path) -> str:
-    """On one line, whatever a file is called."""
-    return str(text).replace("\r", "\\r").replace("\n", "\\n")
+    """On one line and without a word to the terminal, whatever a file is called."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))

@@ -43,7 +43,7 @@ class Progress:
             if notes:
                 self._bar.set_postfix(notes, refresh=False)
             self._bar.update()
-        elif (now := monotonic()) >= self._next:
+        elif self.total != 1 and (now := monotonic()) >= self._next:
             self._next = now + EVERY
             done = f"{self.done}/{self.total}" if self.total else str(self.done)
             rest = "".join(f", {value} {name}" for name, value in notes.items())

@@ -81,7 +81,7 @@ def is_command() -> bool:
     """Whether this process is the command line, not a program that imports the library."""
     program = os.path.basename(sys.argv[0]) if sys.argv else ""
     if program == "-m":  # what Python calls it while it looks for the module
-        return "toppose" in sys.orig_argv
+        return sys.orig_argv[sys.orig_argv.index("-m") + 1 :][:1] == ["toppose"]
     return program.removesuffix(".exe").removesuffix("-script.py") == "toppose"
 
 

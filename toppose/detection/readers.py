@@ -34,8 +34,9 @@ class BoxReader(Reader[Persons], Generic[Kind]):
 
     def choose(self, outputs: Mapping[str, Array], size: Size) -> list[str]:
         names = self._candidates(outputs)
-        if wrong := self.expected([outputs[n].shape for n in names], size):
-            got = {n: o.shape for n, o in outputs.items()}
+        floats = all(outputs[n].dtype.kind == "f" for n in names[:1])
+        if wrong := self.expected([outputs[n].shape for n in names], size) or ("" if floats else "numbers of floating point"):
+            got = {n: f"{o.dtype} {o.shape}" for n, o in outputs.items()}
             raise CardError(f"detector {self.card.name!r}: its card says a {self.output.kind} head, so {wrong}; the network gives {got}")
         try:
             self.read([outputs[n] for n in names], size)
@@ -51,13 +52,17 @@ class BoxReader(Reader[Persons], Generic[Kind]):
         if scores.size and (wrong := self.probable(float(scores.min()), float(scores.max()))):
             raise ModelError(f"detector {self.card.name!r} gave {wrong}, {rest}")
 
+    def _is_enough(self, scores: Array) -> Array:
+        """Scores from the threshold on; what is filled up scores 0."""
+        return np.asarray((scores >= np.float32(self.threshold)) & (scores > 0))
+
     def _candidates(self, outputs: Mapping[str, Array]) -> list[str]:
         if lost := [n for n in self.output.names if n not in outputs]:
             raise CardError(f"detector {self.card.name!r}: its card reads {lost}; the network gives {list(outputs)}")
         return list(self.output.names)
 
     def _above(self, boxes: Array, scores: Array, of_a_person: Array) -> tuple[Float, Float]:
-        keep = of_a_person & (scores > self.threshold)
+        keep = of_a_person & self._is_enough(scores)
         return boxes[keep].astype(np.float64), scores[keep].astype(np.float64)
 
 
@@ -85,7 +90,7 @@ class RawReader(BoxReader[YoloOutput]):
         for rows in outputs[0]:  # (4 + classes, anchors)
             classes = rows[4 : self._end]
             scores = classes[self.output.person]
-            keep = np.flatnonzero((scores > self.threshold) & (scores >= classes.max(0)))  # what is rather a dog is not a person
+            keep = np.flatnonzero(self._is_enough(scores) & (scores >= classes.max(0)))  # what is rather a dog is not a person
             keep = keep[np.argsort(-scores[keep], kind="stable")[:MOST]]
             centre, half = rows[:2, keep].T.astype(np.float64), rows[2:4, keep].T.astype(np.float64) / 2
             found.append((np.concatenate([centre - half, centre + half], 1), scores[keep].astype(np.float64)))
@@ -113,6 +118,8 @@ class RawReader(BoxReader[YoloOutput]):
 class FinishedReader(BoxReader[YoloOutput]):
     """(B, K, 6 + more): x1, y1, x2, y2, score, class."""
 
+    dense = False
+
     def expected(self, shapes: Sequence[tuple[int, ...]], size: Size) -> str:
         if len(shapes) != 1 or len(shapes[0]) != 3 or shapes[0][2] < 6:
             return "(B, K, 6)"
@@ -129,6 +136,8 @@ class FinishedReader(BoxReader[YoloOutput]):
 
 class DetsReader(BoxReader[DetsOutput]):
     """`dets` (B,K,5) as x1, y1, x2, y2, score and `labels` (B,K)."""
+
+    dense = False
 
     def expected(self, shapes: Sequence[tuple[int, ...]], size: Size) -> str:
         fits = len(shapes) == 2 and len(shapes[0]) == 3 and shapes[0][2] == 5 and shapes[1] == shapes[0][:2]

@@ -97,6 +97,12 @@ class YoloOutput(_Detections):
     head: Literal["raw", "end2end"] = "raw"
     classes: int | None = Field(None, ge=1)  # how many, where more than classes follows the box
 
+    @model_validator(mode="after")
+    def _has_a_person(self) -> YoloOutput:
+        if self.classes is not None and self.person >= self.classes:
+            raise ValueError(f"person must be below classes, {self.classes}; got {self.person}")
+        return self
+
 
 class DetsOutput(_Detections):
     """`dets` (B,K,5) as x1, y1, x2, y2, score and `labels` (B,K), as MMDeploy exports RTMDet."""
@@ -125,7 +131,7 @@ class ModelCard(_Strict):
     threshold: float | None = Field(None, ge=0, le=1)  # a detector's own default
     _folder: Path = PrivateAttr(default=Path())
 
-    def __init__(self, **fields: Any) -> None:
+    def __init__(self, /, **fields: Any) -> None:
         try:
             super().__init__(**fields)
         except ValidationError as e:
@@ -157,9 +163,11 @@ class ModelCard(_Strict):
     @classmethod
     def load(cls, path: str | Path) -> ModelCard:
         """Reads a card; a CardError names the file and the field."""
-        path = Path(path)
         try:
+            path = Path(path)
             data = json.loads(path.read_text("utf-8"))
+        except TypeError:
+            raise CardError(f"card: expected a path, got {type(path).__name__}") from None
         except OSError as e:
             raise CardError(f"card {str(path)!r} cannot be read: {e.strerror}") from None
         except (ValueError, RecursionError) as e:
@@ -191,4 +199,7 @@ def outside(file: str) -> bool:
 
 def explain(error: ValidationError) -> str:
     """A pydantic error as one line: field, what was wrong, what came."""
-    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']} (got {repr(e.get('input'))[:80]})" for e in error.errors())
+    return "; ".join(
+        f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg'].removeprefix('Value error, ')} (got {repr(e.get('input'))[:80]})"
+        for e in error.errors()
+    )

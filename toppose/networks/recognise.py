@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from toppose.errors import CardError
-from toppose.networks.card import ModelCard
+from toppose.networks.card import LARGEST, ModelCard
 from toppose.runtime import Session
 
 _TASKS = ("detect", "pose", "segment")  # whose heads give boxes of persons
@@ -33,7 +35,7 @@ def recognise_detector(path: Path, session: Session) -> ModelCard:
     if not names:
         raise CardError(f"{str(path)!r}: expected {_card_of(path)}, or class names in its metadata; got names {meta['names'][:80]!r}")
     w, h = _size(path, session)
-    person = _person(path, names)
+    person, head = _person(path, names), _head(path, session, names, (w, h))
     whole = int(session.dtype.kind in "iu")  # such a network takes pixels as they are
     try:
         return ModelCard(
@@ -44,7 +46,7 @@ def recognise_detector(path: Path, session: Session) -> ModelCard:
                 "license": meta.get("license", "unknown"),
                 "origin": meta.get("description", ""),
                 "input": {"size": (w, h), "mean": (0, 0, 0), "std": ((1,) if whole else (255,)) * 3, "border": 114},
-                "output": {"kind": "yolo", "person": person, **_head(path, session, names, (w, h))},
+                "output": {"kind": "yolo", "person": person, **head},
             }
         )
     except CardError as e:
@@ -89,15 +91,19 @@ def _size(path: Path, session: Session) -> tuple[int, int]:
     """(w, h): the file's own, else `imgsz`, an int or [h, w]."""
     said = literal(session.metadata["imgsz"])
     sides = [said, said] if isinstance(said, int) else said
-    if not isinstance(sides, (list, tuple)) or len(sides) != 2 or not all(type(n) is int and n > 0 for n in sides):
+    if not isinstance(sides, (list, tuple)) or len(sides) != 2 or not all(type(n) is int and 0 < n <= LARGEST for n in sides):
         got = session.metadata["imgsz"][:80]
-        raise CardError(f"{str(path)!r}: expected {_card_of(path)}, or imgsz in its metadata as a number or [height, width]; got {got!r}")
+        raise CardError(
+            f"{str(path)!r}: expected {_card_of(path)}, or imgsz in its metadata as a number or [height, width] up to {LARGEST}; got {got!r}"
+        )
     return session.shape[3] or sides[1], session.shape[2] or sides[0]
 
 
 def _head(path: Path, session: Session, names: dict[int, str], size: tuple[int, int]) -> dict[str, Any]:
     """What the names of outputs, the metadata and the shapes say together: raw channels before anchors, or finished rows."""
-    outputs = session.probe(f"the metadata of {path.name!r}", size)
+    w, h = size
+    session.check_size(f"the metadata of {path.name!r}", size)
+    outputs = session.probe(f"the metadata of {path.name!r}", np.zeros((2, 3, h, w), session.dtype))
     rows = {n: a.shape for n, a in outputs.items() if a.ndim == 3 and a.dtype.kind == "f"}
     name = next((n for n in ("output0", "output") if n in rows), next(iter(rows), ""))
     if not rows or (len(rows) > 1 and not name.startswith("output")):

@@ -28,30 +28,38 @@ def find(model: str | os.PathLike[str] | ModelCard, task: Task, name: str) -> tu
     elif not isinstance(model, (str, os.PathLike)):
         raise OptionError(f"{name}: expected a shipped name, a path to an .onnx file or a ModelCard; got {type(model).__name__}")
     else:
-        card = _by_name(str(model), task)
+        card = _by_name(str(model))
         if card is None:
             path = Path(model)
             if path.suffix == ".json":
                 raise OptionError(f"{name}: expected the .onnx file, not its card; got {str(model)!r}")
-            if not path.is_file():
+            if not _is_file(path):
                 names = ", ".join(c.name for c in shipped(task)) or "none"
                 raise ModelError(f"{name}: expected a shipped network ({names}) or a path to an .onnx file; got {str(model)!r}, no such file")
-            card = ModelCard.load(path.with_suffix(".json")) if path.with_suffix(".json").exists() else None
-            if card is None or not card.path.exists() or not card.path.samefile(path):
+            card = ModelCard.load(path.with_suffix(".json")) if path.with_suffix(".json").is_file() else None
+            if card is None or not _is_file(card.path) or not card.path.samefile(path):
                 if card is not None:
                     raise CardError(f"{name}: the card beside {str(path)!r} describes another file, {card.file!r}")
                 return path, None
     assert card is not None
     if card.task != task:
         raise CardError(f"{name}: expected a network of task {task!r}, the card of {card.name!r} says {card.task!r}")
-    if not card.path.is_file():
+    if not _is_file(card.path):
         raise ModelError(f"{name}: the card of {card.name!r} names {str(card.path)!r}, and there is no such file")
     card.verify()
     return card.path, card
 
 
-def _by_name(name: str, task: Task) -> ModelCard | None:
+def _by_name(name: str) -> ModelCard | None:
     path = MODELS / f"{name}.json"
-    if os.sep in name or not path.is_file():
+    if os.sep in name or not _is_file(path):
         return None
     return ModelCard.load(path)
+
+
+def _is_file(path: Path) -> bool:
+    """Nor is what no file system would take for a name."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False

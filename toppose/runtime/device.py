@@ -4,6 +4,7 @@ The results are those of `host.py`, to a tenth of a pixel."""
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -80,9 +81,12 @@ class DeviceBackend(Backend[Found]):
     name = "device"
 
     def _set_up(self) -> None:
-        self.graphs, self.lock, self.kept = Graphs(self.session), RLock(), Kept()
+        self._process, self.lock, self.graphs, self.kept = os.getpid(), RLock(), Graphs(self.session), Kept()
         mean, std = (np.array(v, np.float32).reshape(1, 3, 1, 1) for v in (self.look.mean, self.look.std))
         order = np.array([2, 1, 0] if self.look.color == "rgb" else [0, 1, 2], np.int64)
+        open_axes = [d for name in self.outputs for d in self.session.outputs[name][1:] if d is None]
+        # how many boxes a list has may depend on the picture; what a graph reads does not
+        self._steady = not open_axes or self.reader.dense
         self._look: Feeds = {"border": np.array([self.look.border], np.uint8), "mean": mean, "std": std, "order": order}
 
     def frames(self, images: Sequence[Pixels]) -> Frames:
@@ -107,6 +111,8 @@ class DeviceBackend(Backend[Found]):
         return 1
 
     def _batch(self, frames: Frames, index: NDArray[np.intp], matrices: geometry.Float, size: geometry.Size, stages: Stages) -> Found:
+        if self._process != os.getpid():  # forked: whoever held the lock stayed behind
+            self._process, self.lock, self.kept = os.getpid(), RLock(), Kept()
         with self.lock:  # until the outputs are read: the next batch writes over them
             count, bucket = len(index), self.bucket(len(index))
             buffers = self.kept.find((bucket, size), lambda: self.allocate((bucket, 3, size[1], size[0]), np.float32))
@@ -155,7 +161,7 @@ class DeviceBackend(Backend[Found]):
     def run(self, buffers: Buffers, mirror: bool = False) -> list[Value]:
         """The chosen outputs for the crops, as float32, in buffers of their own for the mirrored ones."""
         feed = self._cast(buffers.crops, self.session.dtype)
-        known = buffers.mirrored if mirror else buffers.plain
+        known = (buffers.mirrored if mirror else buffers.plain) if self._steady else None
         # a CUDA graph is recorded once the buffers stand; an input that was cast is new at every call
         number = buffers.number + mirror if known and feed is buffers.crops else None
         outputs = self.session.bound({self.session.input: feed}, known or dict.fromkeys(self.outputs), number)

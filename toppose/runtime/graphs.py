@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 from toppose.runtime.session import Network, Session
@@ -23,7 +22,9 @@ class Graphs:
     def __init__(self, session: Session) -> None:
         kind, index = session.place
         self._device, self._threads = ("cpu" if kind == "cpu" else f"{kind}:{index}"), session.threads
-        self.get = cache(self._load)
+        self._loaded: dict[str, Network] = {}
 
-    def _load(self, name: str) -> Network:
-        return Network(MODELS / "graphs" / f"{name}.onnx", self._device, self._threads)
+    def get(self, name: str) -> Network:
+        if name not in self._loaded:
+            self._loaded[name] = Network(MODELS / "graphs" / f"{name}.onnx", self._device, self._threads)
+        return self._loaded[name]

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from toppose import geometry
 from toppose.images import Pixels
-from toppose.runtime.backend import Backend, Look, Stages
+from toppose.runtime.backend import Backend, Stages, normalise
 from toppose.runtime.reader import Found
 
 _OPENCV_LIMIT = 32_000  # warpAffine addresses sources with 16 bits
@@ -67,16 +66,3 @@ def _window(image: Pixels, matrix: geometry.Float, size: geometry.Size) -> tuple
     step = -(-max(part.shape[:2]) // _OPENCV_LIMIT)
     back = geometry.compose(matrix, geometry.scale_shift(np.full(2, float(step)), low.astype(float)))
     return np.ascontiguousarray(part[::step, ::step]), back
-
-
-def normalise(crops: Pixels, look: Look, dtype: DTypeLike = np.float32) -> NDArray[Any]:
-    """uint8 BGR (N,h,w,3) -> (N,3,h,w) of `dtype` in the network's colour order: (x - mean) / std, reckoned in float32; whole numbers as they are."""
-    N, h, w, _ = crops.shape
-    planes = (crops[..., ::-1] if look.color == "rgb" else crops).transpose(0, 3, 1, 2)
-    if np.dtype(dtype).kind in "iu":
-        return np.array(planes, dtype, order="C")
-    scale = 1 / np.asarray(look.std, np.float32)
-    blob = np.empty((N, 3, h, w), np.float32)
-    np.multiply(planes, scale[:, None, None], out=blob, dtype=np.float32, casting="unsafe")
-    blob -= (np.asarray(look.mean, np.float32) * scale)[:, None, None]
-    return blob.astype(dtype, copy=False)

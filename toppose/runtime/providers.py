@@ -34,7 +34,7 @@ _NEEDED = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvid
 def parse_device(device: str) -> tuple[str, int]:
     """ "cuda:1" -> ("cuda", 1). OptionError for what is no device."""
     kind, colon, index = str(device).partition(":")
-    numbered = kind in ("cuda", "tensorrt") and index.isdigit() and len(index) <= 3
+    numbered = kind in ("cuda", "tensorrt") and index.isascii() and index.isdecimal() and len(index) <= 3
     if kind not in ("auto", "cpu", "cuda", "tensorrt") or (colon and not numbered):
         raise OptionError(f"device: expected 'auto', 'cpu', 'cuda', 'cuda:1' or 'tensorrt'; got {device!r}")
     return kind, int(index or 0)

@@ -29,13 +29,17 @@ class Reading:
 
 
 class Reader(ABC, Generic[Found]):
-    """Outputs of a batch -> what was found, in pixels of the network's input."""
+    """Outputs of a batch -> what was found, in pixels of the network's input.
+
+    dense: the outputs' shapes depend on the input's alone, so that a device may keep their buffers."""
+
+    dense = True
 
     @abstractmethod
     def choose(self, outputs: Mapping[str, Array], size: Size) -> list[str]:
         """Names of the outputs that it reads, in the order in which it reads them; others are left aside.
 
-        `outputs` are what the network gave for blank input of `size` (w, h). CardError, saying both, where they are not what the card says."""
+        `outputs` are what the network gave for noise of `size` (w, h). CardError, saying both, where they are not what the card says."""
 
     @abstractmethod
     def read(self, outputs: Sequence[Array], size: Size) -> Found:

@@ -190,33 +190,29 @@ class Session(Network):
             raise ModelError(f"{str(self.path)!r}: expected {size} rows for a batch of {size} images, got {wrong}")
         return [_single(np.concatenate(outputs) if len(parts) > 1 else outputs[0])[: len(batch)] for outputs in zip(*parts, strict=True)]
 
-    def probe(self, called: str, size: tuple[int, int]) -> dict[str, NDArray[Any]]:
-        """All that the network gives for two unlike inputs of `size` (w, h): what the file's shapes leave open.
-
-        CardError, saying both, when the input is not what its card says. A network that fails on two images but not on one runs one by one."""
+    def check_size(self, called: str, size: tuple[int, int]) -> None:
+        """Raises CardError, saying both, when an input of `size` (w, h) is not what the file has."""
         w, h = size
-        expected = f"{called} says input {(3, h, w)} (channels, height, width)"
         if any(is_ not in (None, wanted) for is_, wanted in zip(self.shape[1:], (3, h, w), strict=True)):
-            raise CardError(f"{expected}; the network takes {self.shape[1:]}")
+            raise CardError(f"{called} says input {(3, h, w)} (channels, height, width); the network takes {self.shape[1:]}")
+
+    def probe(self, called: str, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """All that the network gives for a batch (N,3,h,w): what the file's shapes leave open. One that fails on several images but not on one runs
+        one by one from now on; one that cannot take the input at all is a CardError."""
         try:
-            return self._whole(self.unlike(2, size))
+            return self._whole(batch)
         except ModelError as e:
             if self.batch is None:
                 with contextlib.suppress(ModelError):
-                    self._whole(self.unlike(1, size))
+                    self._whole(batch[:1])
                     self.one_by_one()
-                    return self._whole(self.unlike(2, size))
-            raise CardError(f"{expected}; the network cannot take it: {e}") from None
+                    return self._whole(batch)
+            raise CardError(f"{called} says input {batch.shape[1:]} (channels, height, width); the network cannot take it: {e}") from None
 
     def one_by_one(self) -> None:
         """From now on one row a call: what the file says of its batch is not true."""
         self.batch = 1
         log.warning("%r answers for one image a call, whatever its batch axis says: its batches run one by one", str(self.path))
-
-    def unlike(self, rows: int, size: tuple[int, int]) -> NDArray[Any]:
-        """(rows,3,h,w) of noise, as the network takes it; each row another."""
-        noise = np.random.default_rng(0).integers(0, 2 if self.dtype.kind == "f" else 256, (rows, 3, size[1], size[0]), np.uint8)
-        return noise.astype(self.dtype)
 
     def _whole(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Outputs of all calls joined; of an output that has not a row for each image, the first call's with a row too few or too many."""

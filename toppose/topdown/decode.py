@@ -6,7 +6,6 @@ The score of a heatmap joint is the peak before any blur."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -69,13 +68,10 @@ def udp_dark(heatmaps: Single, blur: int = 11) -> Decoded:
 HEATMAP_DECODERS: dict[str, Callable[[Single, int], Decoded]] = {"argmax": argmax, "quarter": quarter, "dark": dark, "udp-dark": udp_dark}
 
 
-def simcc(x_maps: Single, y_maps: Single, split: float = 2.0, score: Literal["min", "mean"] = "min") -> Decoded:
-    """Two vectors a joint (Li et al. 2022, SimCC): (N,J,w*split) and (N,J,h*split) -> coordinates in *crop pixels*.
-
-    The score joins both peaks: their minimum as mmpose has it, or their mean as rtmlib has it."""
-    peak_x, peak_y = x_maps.max(-1), y_maps.max(-1)
-    scores = np.minimum(peak_x, peak_y) if score == "min" else (peak_x + peak_y) / 2
-    return np.stack([x_maps.argmax(-1), y_maps.argmax(-1)], -1) / split, scores
+def simcc(x_maps: Single, y_maps: Single, split: float = 2.0) -> tuple[Float, Single]:
+    """Two vectors a joint (Li et al. 2022, SimCC): (N,J,w*split) and (N,J,h*split) -> *crop pixels* (N,J,2), and both peaks (N,J,2)."""
+    peaks = np.stack([x_maps.max(-1), y_maps.max(-1)], -1)
+    return np.stack([x_maps.argmax(-1), y_maps.argmax(-1)], -1) / split, peaks
 
 
 def coordinates(points: Single) -> Decoded:

@@ -13,10 +13,10 @@ from toppose.images import Pixels
 from toppose.networks.card import ModelCard
 from toppose.runtime import Runtime, Session, Stages
 from toppose.skeleton import Skeleton
-from toppose.topdown.readers import joint_reader
+from toppose.topdown.readers import ABSURD, joint_reader
 
 Single = NDArray[np.float32]
-_ABSURD = 1000  # heights of peaks are about 0 to 1, of some networks 0 to 255; what is orders of magnitude beyond is no score
+_FARTHEST = 1e6  # pixels from the crop's corner: beyond it a place is none
 
 
 class TopDown:
@@ -51,7 +51,10 @@ class TopDown:
         found = self.backend(images, index, matrices, stages=stages)
         points = np.concatenate([np.zeros((0, J, 2)), *(p for p, _ in found)])
         scores = np.concatenate([np.zeros((0, J), np.float32), *(s for _, s in found)])
-        if np.abs(scores).max(initial=0) > _ABSURD:
+        if np.abs(scores).max(initial=0) > ABSURD:
             worst = float(scores.flat[np.abs(scores).argmax()])
             raise ModelError(f"network {self.card.name!r} gave a score of {worst:g}; expected about 0 to 1, so its card or its file is wrong")
+        if np.abs(points).max(initial=0) > _FARTHEST:
+            worst = float(points.flat[np.abs(points).argmax()])
+            raise ModelError(f"network {self.card.name!r} gave a place {worst:g} pixels across its crop, so its card or its file is wrong")
         return geometry.transform(points, geometry.invert(matrices)).astype(np.float32), scores.astype(np.float32, copy=False)

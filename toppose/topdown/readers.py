@@ -17,8 +17,12 @@ from toppose.networks.card import CoordinateOutput, HeatmapOutput, ModelCard, Si
 from toppose.runtime.reader import Array, Reader, Reading, Single, half_way
 from toppose.topdown import decode
 
+ABSURD = 1000  # heights of peaks are about 0 to 1, of some networks 0 to 255; what is orders of magnitude beyond is no score
 Joints = tuple[Float, Single]  # (N,J,2) in pixels of the crop, (N,J) scores
 Kind = TypeVar("Kind", HeatmapOutput, SimccOutput, CoordinateOutput)
+
+
+_AXIS = re.compile(r"(?:^|[^a-zA-Z])([xyXY])(?:[^a-zA-Z]|$)|[a-z]([XY])$|simcc([xy])|^([xy])(?:pred|coord|map|vector|out)|(horizontal|vertical)")
 
 
 class JointReader(Reader[Joints], Generic[Kind]):
@@ -39,7 +43,7 @@ class JointReader(Reader[Joints], Generic[Kind]):
             raise CardError(f"network {self.card.name!r}: its card reads {lost}; the network gives {list(outputs)}")
         found = [n for n in names or outputs if outputs[n].dtype.kind == "f" and fits(outputs[n])]
         if not found:
-            said, got = f"{self.output.kind} of {len(self.swap)} joints", [o.shape for o in outputs.values()]
+            said, got = f"{self.output.kind} of {len(self.swap)} joints", [f"{o.dtype} {o.shape}" for o in outputs.values()]
             raise CardError(f"network {self.card.name!r}: its card says {said}, so {expected}; the network gives {got}")
         return found
 
@@ -59,8 +63,10 @@ class HeatmapReader(JointReader[HeatmapOutput]):
         self._band = lru_cache(8)(decode.band)
 
     def choose(self, outputs: Mapping[str, Array], size: Size) -> list[str]:
-        J = len(self.swap)
-        return self._one(outputs, lambda a: a.ndim == 4 and a.shape[1] == J, f"heatmaps (N, {J}, H, W)")
+        J, least = len(self.swap), 2 if self.warp == "udp" else 1  # udp measures from the first cell's middle to the last's
+        if min(size) < least:
+            raise CardError(f"network {self.card.name!r}: its card says warp 'udp' and input.size {list(size)}; expected 2 pixels a side at least")
+        return self._one(outputs, lambda a: a.ndim == 4 and a.shape[1] == J and min(a.shape[2:]) >= least, f"heatmaps (N, {J}, H, W)")
 
     def read(self, outputs: Sequence[Array], size: Size) -> Joints:
         (heatmaps,) = outputs
@@ -87,27 +93,33 @@ class SimccReader(JointReader[SimccOutput]):
     """(N,J,w*split) and (N,J,h*split): by what they are called, then by their lengths, then in the order of the file."""
 
     def choose(self, outputs: Mapping[str, Array], size: Size) -> list[str]:
-        J, lengths = len(self.swap), [round(s * self.output.split) for s in size]
+        J, lengths = len(self.swap), [max(1, round(s * self.output.split)) for s in size]
         expected = f"SimCC vectors {[('N', J, length) for length in lengths]}"
         found = self._named(outputs, lambda a: a.ndim == 3 and a.shape[1] == J and a.shape[2] in lengths, expected)
         axes = [[n for n in found if outputs[n].shape[2] == length] for length in lengths]
         if axes[0] == axes[1] and not self.output.names:  # as many columns as rows
-            said = [[n for n in found if re.search(rf"(?:^|[\W_\d]|simcc){axis}(?:[\W_\d]|$)", n, re.IGNORECASE)] for axis in "xy"]
-            axes = said if all(said) else axes
-        if axes[0] == axes[1] and len(found) == 2:
+            axes = [[n for n in found if axis_of(n) == axis] for axis in "xy"]
+            if not any(axes) and len(found) == 2:
+                axes = [found[:1], found[1:]]
+        elif axes[0] == axes[1] and len(found) == 2:
             axes = [found[:1], found[1:]]
-        if [len(names) for names in axes] != [1, 1]:
+        if [len(names) for names in axes] != [1, 1] or axes[0] == axes[1]:
             got = {n: o.shape for n, o in outputs.items()}
             raise CardError(f"network {self.card.name!r}: its card says simcc of {J} joints, so {expected}; the network gives {got}")
         return [axes[0][0], axes[1][0]]
 
     def read(self, outputs: Sequence[Array], size: Size) -> Joints:
-        return decode.simcc(outputs[0], outputs[1], self.output.split, self.output.score)
+        return self.collect(decode.simcc(outputs[0], outputs[1], self.output.split))
 
     def reading(self, shapes: Sequence[tuple[int, ...]], size: Size) -> Reading:
-        mean = np.array([self.output.score == "mean"], np.float32)
-        constants = {"scale": np.full(2, 1 / self.output.split), "mean": mean}
-        return Reading("simcc", ("x_maps", "y_maps"), ("keypoints", "scores"), constants)
+        return Reading("simcc", ("x_maps", "y_maps"), ("keypoints", "peaks"), {"scale": np.full(2, 1 / self.output.split)})
+
+    def collect(self, arrays: Sequence[Array]) -> Joints:
+        """The score joins both peaks (N,J,2): their lesser as mmpose has it, or their mean as rtmlib has it. An absurd one is not hidden."""
+        points, peaks = arrays
+        scores = peaks.min(-1) if self.output.score == "min" else peaks.mean(-1)
+        absurd = np.abs(peaks).max(-1)
+        return points.astype(np.float64), np.where(absurd > ABSURD, absurd, scores).astype(np.float32)
 
     def mirror(self, output: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         return self.swap, np.arange(width)[:: -1 if output == 0 else 1]
@@ -143,3 +155,11 @@ def joint_reader(card: ModelCard, decoder: str | None, flip_test: bool) -> Joint
         return SimccReader(card, output)
     assert isinstance(output, CoordinateOutput)
     return CoordinateReader(card, output)
+
+
+def axis_of(name: str) -> str:
+    """ "x" or "y" by what an output is called (simcc_x, x, coordY, ypred, vertical), "" where that does not say."""
+    if found := _AXIS.search(name):
+        axis = next(g for g in found.groups() if g).lower()
+        return {"horizontal": "x", "vertical": "y"}.get(axis, axis)
+    return ""

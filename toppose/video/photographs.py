@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 
 from toppose.errors import ImageError, OptionError
+from toppose.images import Pixels, read_image
 
 # the suffixes that OpenCV documents; of these, those that this OpenCV has (it reads what it writes). .jfif is what browsers call a JPEG
 _DOCUMENTED = (
@@ -54,14 +55,13 @@ class Photograph:
     def stem(self) -> str:
         return self.path.stem if self.path else self.name
 
-    def source(self) -> Path | bytes:
-        """What `read_image` takes."""
+    def read(self, max_pixels: int) -> Pixels:
+        """Its pixels; of standard input no more is read than such a picture may have."""
         if self.path:
-            return self.path
-        try:
-            return sys.stdin.buffer.read()
-        except (AttributeError, OSError, ValueError) as e:  # closed by whoever started us, or a folder
-            raise ImageError(f"stdin: expected an encoded image on standard input, which cannot be read ({e})") from None
+            return read_image(self.path, max_pixels=max_pixels)
+        if sys.stdin is None or sys.stdin.closed:
+            raise ImageError("stdin: expected an encoded image on standard input, which cannot be read (it is closed)")
+        return read_image(sys.stdin.buffer, name="stdin", max_pixels=max_pixels)
 
 
 @dataclass
