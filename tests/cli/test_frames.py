@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+from toppose import Poses
 from toppose.cli import main
-from toppose.results import read
+from toppose.results import Record, open_writer, read
 from toppose.video.opening import is_stream
 
 FRAMES = 8
@@ -181,3 +182,47 @@ def test_bench_of_a_stream(clip, capsys):
     assert figures["frames"] == 4
     rate = figures["frames_per_second"]
     assert figures["stream_to_plain"] == pytest.approx(rate["stream"] / rate["plain"])
+
+
+def walking(target, jitter=0.0, gap=()):
+    """Twenty frames of one person who walks to the right, written with id 3."""
+    rng = np.random.default_rng(0)
+    with open_writer(target) as writer:
+        for i in range(20):
+            keypoints = np.tile([100.0 + 4 * i, 80], (1, 17, 1)) + np.arange(17)[:, None] + rng.normal(0, jitter, (1, 17, 2))
+            x, y = keypoints[0].min(0)
+            poses = Poses(keypoints, np.full((1, 17), 0.9), [(x, y, x + 40, y + 60)], np.ones(1), ids=[3])
+            writer.write(Record(i, i / 10, "", (320, 240), poses[:0] if i in gap else poses))
+    return target
+
+
+def test_smooth_steadies_a_recording_and_fills_its_gaps(tmp_path, capsys):
+    rough = walking(tmp_path / "rough.jsonl", jitter=2.0, gap=(7,))
+    assert main(["smooth", str(rough), f"sleap={tmp_path / 'smooth.csv'}", "--window", "0.6"]) == 0
+    assert "20 frames, 1 people filled in" in capsys.readouterr().out
+    assert main(["smooth", str(rough), str(tmp_path / "smooth.jsonl"), "--window", "0.6"]) == 0
+    before, after = (list(read(tmp_path / f"{name}.jsonl")) for name in ("rough", "smooth"))
+    assert [r.time for r in after] == [r.time for r in before]
+    assert after[7].poses.ids.tolist() == [3]
+
+    def error(records):
+        return np.mean([np.abs(r.poses.keypoints[0, :, 0] - (100 + 4 * r.index + np.arange(17))).mean() for r in records if len(r.poses)])
+
+    assert error(after) < 0.75 * error(before)
+    assert main(["smooth", str(rough), str(rough)]) == 2
+    assert "TARGET: expected another file than FILE" in capsys.readouterr().err
+
+
+def test_eval_of_ids(tmp_path, capsys):
+    pytest.importorskip("trackeval", reason="needs pip install 'toppose[tracking]'")
+    truth = tmp_path / "gt.txt"
+    truth.write_text("".join(f"{i + 1},1,{100 + 4 * i},80,40,60,1,-1,-1,-1\n" for i in range(20)))
+    found = walking(tmp_path / "found.jsonl", gap=(7,))
+    assert main(["eval", str(truth), "--tracking", str(found), "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["FN"] == 1
+    assert figures["IDSW"] == 0
+    assert figures["MOTA"] == pytest.approx(0.95)
+    assert figures["IDF1"] == pytest.approx(2 * 19 / (2 * 19 + 1))
+    assert main(["eval", str(truth), "--tracking", str(found)]) == 0
+    assert "IDF1       0.974" in capsys.readouterr().out

@@ -424,9 +424,12 @@ def test_links_in_a_circle(tree):
     assert [p.name for p in find(["."], True).photographs] == ["a.jpg", "elsewhere/c.JPG", "sub/b.png"]
 
 
+LEFT = "2 folders were left out (--recursive takes them): empty, sub"
+
+
 def test_what_is_left_out_is_said(tree):
     found = find([".", "."], written=Path("film.mp4").absolute())
-    assert found.notes() == ["1 file is no photograph: notes.txt", "1 hidden file was left out: .hidden.jpg"]
+    assert found.notes() == ["1 file is no photograph: notes.txt", "1 hidden file was left out: .hidden.jpg", LEFT]
     for i in range(6):
         Path(f"{i}.txt").touch()
     assert find(["."]).notes()[0] == "8 files are no photographs: 0.txt, 1.txt, 2.txt, 3.txt, 4.txt, ..."
@@ -629,3 +632,20 @@ def test_links_that_lead_to_themselves_and_names_as_long_as_they_may_be(tmp_path
     assert [len(i["people"]) for i in document["images"]] == [1]
     assert "loop.jpg" in document["errors"][0]["error"]
     assert [len(p.name) for p in (tmp_path / "out").iterdir()] == [255]
+
+
+def test_stopped_while_the_networks_load_it_names_all_as_not_done(tmp_path, photo, monkeypatch):
+    def slow(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("toppose.cli.predict.make_estimator", slow)
+    (tmp_path / "p.json").write_text("an earlier run's")
+    assert main(["predict", str(photo), "--json", str(tmp_path / "p.json")]) == 130
+    assert json.loads((tmp_path / "p.json").read_text())["errors"] == [{"file": str(photo), "error": "not done: the run was stopped"}]
+
+
+def test_folders_that_are_left_out_are_said(tmp_path, photo, capsys):
+    (tmp_path / "sub").mkdir()
+    shutil.copy(photo, tmp_path / "a.jpg")
+    assert main(["predict", str(tmp_path), "--device", "cpu"]) == 0
+    assert "toppose: 1 folder was left out (--recursive takes it): sub" in capsys.readouterr().err

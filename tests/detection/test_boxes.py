@@ -145,3 +145,10 @@ def test_nms_keeps_the_best_of_a_heap():
 def test_nms_keeps_no_more_than_asked_for():
     boxes = np.array([[0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9]], float)
     assert nms(boxes, np.array([0.2, 0.9, 0.5]), 0.5, most=2).tolist() == [1, 2]
+
+
+def test_shares_of_the_picture_are_no_boxes():
+    with pytest.raises(BoxError, match=r"boxes: expected pixels, got shares of the picture, \[0\.1, 0\.2, 0\.9, 1\.0\]; multiply them by its width"):
+        check_boxes([(0.1, 0.2, 0.9, 1.0)])
+    assert len(check_boxes([(0, 0, 1, 1)])[0]) == 1  # one pixel
+    assert len(check_boxes([(0.1, 0.2, 0.9, 1.0), (0, 0, 50, 50)])[0]) == 2

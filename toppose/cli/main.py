@@ -38,6 +38,7 @@ def _run(argv: Sequence[str] | None, stops: Stops) -> int:
     _prepare_streams()
     args = _parser().parse_args(argv)
     args.stops = stops
+    _silence_opencv()
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine("toppose: %(message)s"))
     logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, handlers=[handler])
@@ -55,6 +56,13 @@ def _run(argv: Sequence[str] | None, stops: Stops) -> int:
         return _fail(f"{e.filename or 'standard output'}: {e.strerror or e}")
     except MemoryError as e:
         return _fail(f"not enough memory: {e}")
+
+
+def _silence_opencv() -> None:
+    """What it writes to stderr of a file that it cannot decode: that is said here, in one line."""
+    import cv2
+
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def _fail(message: str, code: int = 1) -> int:
@@ -97,11 +105,11 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     import toppose
-    from toppose.cli import bench, convert, eval, info, predict
+    from toppose.cli import bench, convert, eval, info, predict, smooth
 
     p = _Parser(prog="toppose", description="Every person in an image and the pixel coordinates of their joints.")
     p.add_argument("--version", action="version", version=f"toppose {toppose.__version__}")
     commands = p.add_subparsers(required=True, metavar="COMMAND")
-    for command in (predict, convert, info, bench, eval):
+    for command in (predict, smooth, convert, info, bench, eval):
         command.add(commands)
     return p

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from toppose.errors import ImageError, OptionError, TopposeError
 from toppose.estimator import Estimator
 from toppose.images import Pixels
 from toppose.poses import Poses
+from toppose.skeleton import COCO17, Skeleton
 from toppose.video.photographs import DRAWING, SUFFIXES, Found, Photograph, is_drawing, mark
 
 GROUP = 8  # images that share batches, and are in memory at once
@@ -73,9 +75,20 @@ class Run:
                     self._finish(i, image, poses, progress)
         finally:
             if self.file:
-                self._write_json(self.file, estimator)
+                self._write_json(self.file, estimator.skeleton)
         self.stops.check()
         return 1 if self.found.errors else 0
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """What stands inside comes before any photograph is done: a run that is stopped there says so too."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.stops.hold()
+            if self.file:
+                self._write_json(self.file, COCO17)
+            raise
 
     def _poses(self, estimator: Estimator, progress: Progress) -> Iterator[tuple[int, Pixels, Poses]]:
         """The poses of each photograph, in groups that share batches; what cannot be read goes to the errors and to stderr."""
@@ -143,10 +156,10 @@ class Run:
         self.taken.add(real(target))
         return target
 
-    def _write_json(self, file: Path, estimator: Estimator) -> None:
+    def _write_json(self, file: Path, skeleton: Skeleton) -> None:
         rest = [p.name for i, p in enumerate(self.found.photographs) if i not in self.done]
         missing = [{"file": name, "error": "not done: the run was stopped"} for name in rest]
-        text = document(estimator.skeleton, self.entries, self.found.errors + missing)
+        text = document(skeleton, self.entries, self.found.errors + missing)
         if file == STDOUT:
             sys.stdout.write(text)
             sys.stdout.flush()

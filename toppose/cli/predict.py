@@ -64,7 +64,9 @@ def run(args: argparse.Namespace) -> int:
 
     found = find(args.sources, args.recursive, args.json)
     check_targets(args.out, args.json, found.photographs)
-    estimator = make_estimator(args)
+    run = Run(found, args.out, args.json, args.joint_threshold, args.draw_boxes, args.stops)
+    with run.told():
+        estimator = make_estimator(args)
     for line in (*(e["error"] for e in found.errors), *found.notes()):
         print(f"toppose: {line}", file=sys.stderr)
-    return Run(found, args.out, args.json, args.joint_threshold, args.draw_boxes, args.stops)(estimator)
+    return run(estimator)

@@ -39,6 +39,8 @@ def check_boxes(boxes: ArrayLike | Poses, name: str = "boxes", box_format: BoxFo
         if wrong.any():
             i = int(wrong.argmax())
             raise BoxError(f"{name}[{i}]: expected {what}; got {given[i].tolist()}")
+    if len(b) and b.min() >= 0 and b.max() <= 1 and (b % 1).any():
+        raise BoxError(f"{name}: expected pixels, got shares of the picture, {given[0, :4].tolist()}; multiply them by its width and height")
     return b, scores.clip(0, 1).astype(np.float32)
 
 

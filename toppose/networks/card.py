@@ -199,7 +199,8 @@ def outside(file: str) -> bool:
 
 def explain(error: ValidationError) -> str:
     """A pydantic error as one line: field, what was wrong, what came."""
-    return "; ".join(
-        f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg'].removeprefix('Value error, ')} (got {repr(e.get('input'))[:80]})"
-        for e in error.errors()
-    )
+    said = []
+    for e in error.errors():
+        field, wrong = ".".join(map(str, e["loc"])) or "value", e["msg"].removeprefix("Value error, ")
+        said.append(f"{field}: {wrong} (got {repr(e.get('input'))[:80]})")
+    return "; ".join(said)

@@ -35,7 +35,7 @@ def recognise_detector(path: Path, session: Session) -> ModelCard:
     if not names:
         raise CardError(f"{str(path)!r}: expected {_card_of(path)}, or class names in its metadata; got names {meta['names'][:80]!r}")
     w, h = _size(path, session)
-    person, head = _person(path, names), _head(path, session, names, (w, h))
+    person, rows = _person(path, names), _head(path, session, names, (w, h))
     whole = int(session.dtype.kind in "iu")  # such a network takes pixels as they are
     try:
         return ModelCard(
@@ -46,7 +46,7 @@ def recognise_detector(path: Path, session: Session) -> ModelCard:
                 "license": meta.get("license", "unknown"),
                 "origin": meta.get("description", ""),
                 "input": {"size": (w, h), "mean": (0, 0, 0), "std": ((1,) if whole else (255,)) * 3, "border": 114},
-                "output": {"kind": "yolo", "person": person, **head},
+                "output": {"kind": "yolo", "person": person, **rows},
             }
         )
     except CardError as e:

@@ -73,6 +73,7 @@ class Found:
     others: list[Path] = field(default_factory=list)
     drawings: list[Path] = field(default_factory=list)
     hidden: list[Path] = field(default_factory=list)
+    folders: list[Path] = field(default_factory=list)
 
     def notes(self) -> list[str]:
         """What was left out, one line a kind."""
@@ -80,6 +81,7 @@ class Found:
             (self.others, "file is no photograph", "files are no photographs"),
             (self.drawings, "drawing of toppose was left out", "drawings of toppose were left out"),
             (self.hidden, "hidden file was left out", "hidden files were left out"),
+            (self.folders, "folder was left out (--recursive takes it)", "folders were left out (--recursive takes them)"),
         )
         kinds = ((list(dict.fromkeys(paths)), one, many) for paths, one, many in lists)  # a folder may be named twice
         return [f"{len(paths)} {one if len(paths) == 1 else many}: {_names(paths)}" for paths, one, many in kinds if paths]
@@ -132,6 +134,8 @@ def _inside(found: Found, folder: str, recursive: bool) -> list[Path]:
         files += (Path(place, name) for name in names)
         inner = {real: f for f in sorted(folders) if not f.startswith(".") and (real := os.path.realpath(os.path.join(place, f))) not in seen}
         seen |= inner.keys()  # links may lead in a circle
+        if not recursive:
+            found.folders += (Path(place, name) for name in inner.values())
         folders[:] = inner.values() if recursive else []
     return sorted(files)
 
