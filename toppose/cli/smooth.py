@@ -12,8 +12,8 @@ def add(commands: Any) -> None:
     p = commands.add_parser(
         "smooth",
         help="steady the joints of a recording, and fill short gaps",
-        description="Reads the poses of a recording that was tracked (predict --track --save), fills gaps up to --gap seconds, and smooths each joint "
-        "with what comes before and after it (Savitzky-Golay), without lag. Live, predict --smooth does what can be done.",
+        description="Reads the poses of a recording that was tracked (predict --track --save), fills gaps up to --gap seconds, and smooths each "
+        "joint with what comes before and after it (Savitzky-Golay), without lag. Live, predict --smooth does what can be done.",
     )
     p.add_argument("source", type=text, metavar="FILE", help="poses with ids: JSON Lines, Parquet, CSV, COCO data set, ...")
     p.add_argument("target", type=text, metavar="TARGET", help="where they go, by suffix or as FORMAT=PATH; another file than FILE")
