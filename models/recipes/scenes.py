@@ -144,7 +144,7 @@ def placed(photo: tuple[int, int], room: tuple[int, int], alone: bool, rng: np.r
     fit = min(tw / w, th / h)
     if rng is None:
         return np.array([[fit, 0, (tw - w * fit) / 2], [0, fit, (th - h * fit) / 2]])
-    fit *= np.exp(rng.uniform(*np.log((0.4, 1.8) if alone else (0.7, 2.0))))
+    fit *= np.exp(rng.uniform(*np.log((0.5, 2.0) if alone else (0.7, 2.0))))
     stretch = np.exp(rng.normal(0, 0.08))
     sx, sy = fit * stretch, fit / stretch
     cx, cy = rng.uniform(0.3, 0.7) * w, rng.uniform(0.3, 0.7) * h

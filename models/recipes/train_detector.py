@@ -70,15 +70,14 @@ def main() -> None:
         average.update(net)
         done += len(pixels)
         running.append((float(score_loss.detach()), float(box_loss.detach())))
-        look = len(running) == a.every or done + a.batch > a.images
-        if look or run.due():
+        look, stop = len(running) == a.every or done + a.batch > a.images, run.elapsed() > a.minutes * 60
+        if look or stop or run.due():
             run.checkpoint(net, average, opts, done, plateau=factor == 1.0)
         if look:
             score, box = np.mean(running, 0).tolist()
             run.log(done=done, score=score, box=box, lr=a.lr * factor, **validate(average.net, looked_at, prepare))
             running = []
-        if run.elapsed() > a.minutes * 60:
-            run.checkpoint(net, average, opts, done, plateau=factor == 1.0)
+        if stop:
             break
 
 
