@@ -6,9 +6,8 @@ import math
 
 import torch
 import torch.nn.functional as F
+from scenes import CROWD, DOUBTFUL, LOOSE, TIGHT, UNUSED
 from torch import Tensor
-
-UNUSED, TIGHT, LOOSE, DOUBTFUL, CROWD = range(5)  # rows: none; a person, with a box to learn from or not; perhaps a person; many
 
 
 def anchor_points(levels: list[Tensor], strides: tuple[int, ...]) -> tuple[Tensor, Tensor]:

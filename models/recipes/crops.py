@@ -5,12 +5,9 @@ from __future__ import annotations
 import augment
 import cv2
 import numpy as np
-import torch
 from crowds import Crowds
 from data import FLIP, JOINT, NETWORKS, PEOPLE, People
 from teacher import Teacher
-from torch import Tensor
-from torch.utils.data import Dataset
 
 SIZE = (192, 256)  # w, h
 STRIDE = 4
@@ -21,7 +18,7 @@ HUMAN = 2.0  # weight of a joint that people labelled; a network's score and its
 Sample = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-class Crops(Dataset):
+class Crops:
     """Crops: uint8 RGB (3,h,w), keypoints (17,2) in crop pixels, their weights (17,), and a teacher's heatmaps uint8 (17,h/4,w/4) or (0,)
     with the weights (17,) of these."""
 
@@ -37,13 +34,13 @@ class Crops(Dataset):
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+    def __getitem__(self, index: int) -> Sample:
         cv2.setNumThreads(0)
         rng = np.random.default_rng(self.first + index)
         person = int(np.searchsorted(self.shares, rng.random() * self.shares[-1])) if self.train else index
         crop, keypoints, weights, maps, taught = self.cut(person, rng) if self.train else self.plain(person)
         pixels = np.ascontiguousarray(crop[:, :, ::-1].transpose(2, 0, 1))
-        return tuple(map(torch.from_numpy, (pixels, *(a.astype(np.float32) for a in (keypoints, weights)), maps, taught.astype(np.float32))))
+        return pixels, keypoints.astype(np.float32), weights.astype(np.float32), maps, taught.astype(np.float32)
 
     def plain(self, person: int) -> Sample:
         people = self.people

@@ -7,6 +7,7 @@ import hashlib
 import json
 import zipfile
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,12 @@ class Photographs:
         return self.pixels[self.archive[index]][start : start + height * width * 3].reshape(height, width, 3)
 
     def without(self, names: list[str]) -> np.ndarray:
-        """Which photographs (B,) are of none of the sets: ARCHIVE, ARCHIVE/SET or labels. ValueError for a set that is not there."""
-        stems = np.array([s.split("/")[0] for s in self.sets])
+        """Which photographs (B,) are of none of the sets: ARCHIVE or ARCHIVE/SET, where * stands for anything. ValueError where none is."""
         keep = np.ones(len(self), bool)
         for name in names:
-            hit = (self.sets == name) | (stems == name) | (self.labels == name)
+            hit = np.array([fnmatch(s, name) or fnmatch(s.split("/")[0], name) for s in self.sets.tolist()])
             if not hit.any():
-                raise ValueError(f"no photographs of {name!r}: expected one of {sorted({*self.sets, *stems, *self.labels})}")
+                raise ValueError(f"no photographs of {name!r}: expected one of {sorted(set(self.sets.tolist()))}")
             keep &= ~hit
         return keep
 

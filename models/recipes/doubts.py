@@ -80,8 +80,7 @@ def second_opinion(people: People) -> People:
     """Judges doubtful boxes by their joints and neighbours: believed ones get the score SURE, doubles of surer ones go, the rest stays."""
     scores, keep = people.box_scores.copy(), np.ones(len(people.boxes), bool)
     bodies = (people.scores >= JOINT).sum(1) >= BODY
-    silent = ~people.human & people.tight  # labels with scores and boxes worth learning from: those of archives that say nothing of who labelled
-    for p in np.flatnonzero((scores < SURE) & silent):
+    for p in np.flatnonzero((scores < SURE) & people.tight):  # loose boxes have been judged by who made them
         box = people.boxes[p]
         surer = people.boxes[(people.image == people.image[p]) & (people.box_scores > people.box_scores[p])]
         shared = common(box, surer)

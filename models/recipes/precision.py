@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 import cv2
 import numpy as np
 import torch
-from boxes import DOUBTFUL, LOOSE, TIGHT, UNUSED, decode
+from boxes import decode
 from networks import DetectNet
-from scenes import Photos
+from scenes import DOUBTFUL, LOOSE, TIGHT, UNUSED, Photos
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 

@@ -10,14 +10,11 @@ from collections.abc import Sequence
 import augment
 import cv2
 import numpy as np
-import torch
-from boxes import CROWD, DOUBTFUL, LOOSE, TIGHT
 from crowds import Crowds
 from data import NETWORKS, NOBODY, PEOPLE, People
 from doubts import SURE
-from torch import Tensor
-from torch.utils.data import Dataset
 
+UNUSED, TIGHT, LOOSE, DOUBTFUL, CROWD = range(5)  # rows: none; a person, with a box to learn from or not; perhaps a person; many
 MOST = 128  # people of one training image
 SHARES = {PEOPLE: 0.34, "people and networks": 0.1, NETWORKS: 0.43, NOBODY: 0.13}  # of the canvases, by who labelled the photographs
 TILES = {PEOPLE: (0.55, 0.3, 0.1, 0.05), NOBODY: (0.5, 0.4, 0.05, 0.05)}  # chances of 1, 4, 9 or 16 photographs
@@ -25,7 +22,7 @@ LARGE = (0.4, 0.3, 0.15, 0.15)  # the same for photographs that show people larg
 SIZES = {320: 0.2, 352: 0.2, 384: 0.2, 416: 0.2, 448: 0.1, 512: 0.06, 640: 0.04}  # sides of training canvases and how often each
 
 
-class Photos(Dataset):
+class Photos:
     """Letterboxed or augmented photographs: uint8 RGB (3,S,S), boxes (MOST,4) xyxy, kinds of rows (MOST,), and whether all else is background ().
 
     For training every `batch` samples share a size; from sample `settle` on few people are pasted: at the end it learns what photographs are
@@ -47,14 +44,14 @@ class Photos(Dataset):
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
         cv2.setNumThreads(0)
         made = self.canvas(self.first + index) if self.train else self.letterboxed(int(self.images[index]))
         canvas, boxes, kinds, complete = made
         rows, filled = np.zeros((MOST, 4), np.float32), np.zeros(MOST, np.int64)
         rows[: len(boxes)], filled[: len(boxes)] = boxes[:MOST], kinds[:MOST]
         pixels = np.ascontiguousarray(canvas[:, :, ::-1].transpose(2, 0, 1))
-        return torch.from_numpy(pixels), torch.from_numpy(rows), torch.from_numpy(filled), torch.tensor(complete)
+        return pixels, rows, filled, complete
 
     def letterboxed(self, image: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
         canvas = np.full((self.size, self.size, 3), 114, np.uint8)
@@ -125,7 +122,7 @@ class Photos(Dataset):
 
 def grouped(labels: np.ndarray, images: np.ndarray, shares: dict[str, float]) -> tuple[list[str], np.ndarray, list[np.ndarray]]:
     """The kinds of labels among `images`, the share of each (sum 1), and its photographs."""
-    kinds = sorted(set(labels[images]))
+    kinds = sorted(set(labels[images].tolist()))
     share = np.array([shares[kind] for kind in kinds])
     return kinds, share / share.sum(), [images[labels[images] == kind] for kind in kinds]
 

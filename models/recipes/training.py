@@ -100,7 +100,7 @@ def arguments(description: str, sample: str, amount: int, batch: int, lr: float)
     """The flags of every training; `sample` is what it counts, "crops" or "images"."""
     p = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--data", type=existing, nargs="+", required=True, help="zips of photographs with COCO person annotations")
-    p.add_argument("--without", nargs="+", default=[], metavar="SET", help="ARCHIVE, ARCHIVE/SET or kind of labels to leave out")
+    p.add_argument("--without", nargs="+", default=[], metavar="SET", help="ARCHIVE or ARCHIVE/SET to leave out; * stands for anything")
     p.add_argument("--share", type=share, nargs="+", default=[], metavar="LABELS=SHARE", help="how much is drawn from photographs of such labels")
     p.add_argument("--start", type=existing, help="checkpoint whose weights a new training begins from")
     p.add_argument("--run", type=Path, required=True, help="folder for checkpoints and the log; the decoded photographs lie beside it")
