@@ -388,3 +388,71 @@ def test_boxes_are_drawn_with_a_detectors_errors(recipes):
     assert (boxes[:, 2:] > boxes[:, :2]).all()
     inner, outer = np.percentile(boxes, [5, 95], axis=0)
     assert 75 < inner[0] < 90 < 110 < outer[0] < 125
+
+
+@pytest.fixture
+def losses(scenes):
+    pytest.importorskip("torch")
+    import boxes
+
+    return boxes
+
+
+def test_negatives_leave_out_crowds_the_doubtful_and_who_may_be_unlabelled(losses, scenes):
+    import torch
+
+    points = torch.tensor([[5.0, 5], [15, 5], [25, 5], [35, 5]])
+    boxes = points.repeat(1, 2) + torch.tensor([-4.0, -4, 4, 4])
+    scores = torch.tensor([0.5, 0.5, 0.0, 0.5])
+    rows = torch.tensor([[0.0, 0, 10, 10], [10, 0, 20, 10], [20, 0, 25.5, 10], [31, 0, 90, 90]])
+    kinds = torch.tensor([scenes.TIGHT, scenes.DOUBTFUL, scenes.CROWD, scenes.CROWD])
+    # the third's box of 8 pixels, 21...29, is a crowd's by 4.5 of them, the last's wholly; so is a quarter of neither other's
+    assert losses.negatives(boxes, scores, points, rows, kinds, True).tolist() == [1, 0, 0, 0]
+    assert losses.negatives(boxes, scores, points, rows[:2], kinds[:2], True).tolist() == [1, 0, 1, 1]
+    assert losses.negatives(boxes, scores, points, rows[:2], kinds[:2], False).tolist() == [1, 0, 1, 0.25]
+
+
+def test_only_tight_boxes_teach_where_a_person_ends(losses, scenes):
+    import torch
+
+    levels = [torch.zeros(1, 5, 64 // s, 64 // s, requires_grad=True) for s in (8, 16, 32)]
+    rows = torch.tensor([[[4.0, 4, 40, 60]]])
+    scores, ends = [], []
+    for kind in (scenes.TIGHT, scenes.LOOSE, scenes.DOUBTFUL, scenes.UNUSED):
+        score, end = losses.detection_loss(levels, (8, 16, 32), rows, torch.tensor([[kind]]), torch.tensor([True]))
+        scores.append(float(score.detach()))
+        ends.append(float(end.detach()))
+    assert ends[0] > 0
+    assert ends[1:] == [0, 0, 0]
+    assert scores[0] == scores[1]
+    assert scores[2] < scores[3]  # within the doubtful box nothing is asked
+
+
+def test_average_precision_of_held_out_people(losses, scenes):
+    pytest.importorskip("pycocotools")
+    import precision
+
+    people = np.array([[10.0, 10, 60, 210], [100, 10, 140, 60], [200, 0, 300, 100]])
+    kinds = np.array([scenes.TIGHT, scenes.LOOSE, scenes.CROWD])
+    boxes = np.array([[10.0, 10, 60, 210], [210, 10, 240, 60], [100, 10, 140, 60]])
+    assert precision.average_precision([(boxes, np.array([0.9, 0.8, 0.7]), people, kinds)]) == pytest.approx((1, 1))
+    missed = [(boxes[:1], np.array([0.9]), people, kinds)]
+    assert precision.average_precision(missed)[1] == pytest.approx(0.505, abs=0.01)
+    assert precision.average_precision(missed, taller=96) == pytest.approx((1, 1))
+    assert precision.average_precision([(boxes[:0], np.zeros(0), people, kinds)]) == (0, 0)
+
+
+def test_what_lies_behind_the_last_convolution_stays_float(losses):
+    pytest.importorskip("onnxruntime.quantization", exc_type=ImportError)
+    import quantise
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"], "before"),
+        helper.make_node("Conv", ["a", "w"], ["b"], "conv"),
+        helper.make_node("Add", ["b", "b"], ["c"], "behind"),
+        helper.make_node("Relu", ["a"], ["d"], "aside"),
+    ]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(nodes, "g", [value("x", TensorProto.FLOAT, None)], [value(n, TensorProto.FLOAT, None) for n in "cd"])
+    assert sorted(quantise.decoding(graph)) == ["aside", "behind"]

@@ -149,6 +149,13 @@ def decoded(files: zipfile.ZipFile, names: dict[str, str], images: list[dict[str
     return Photographs((np.memmap(path, np.uint8, "r"),), np.zeros(len(images), int), offsets, sizes, sets, labels, complete, held)
 
 
+def held_out(photos: Photographs) -> np.ndarray:
+    """Which photographs to measure with: of those held out the ones that people labelled, where there are some."""
+    held = np.flatnonzero(photos.held)
+    by_people = held[photos.labels[held] == PEOPLE]
+    return by_people if len(by_people) else held
+
+
 def decode(files: zipfile.ZipFile, names: dict[str, str], image: dict[str, Any], archive: Path) -> np.ndarray:
     """One photograph (h, w, 3). ValueError, which names it, where it is not there or not as annotated."""
     name, annotated = image["file_name"], (image["height"], image["width"])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from boxes import detection_loss
-from data import PEOPLE, load
+from data import held_out, load
 from doubts import search, second_opinion, with_unlabelled
 from networks import DetectNet
 from precision import validate
@@ -37,9 +37,8 @@ def main() -> None:
     run, device = Run(a.run), torch.device(a.device)
     people = load(a.data, a.run.parent)
     photos, images = people.photos, np.flatnonzero(people.photos.without(a.without))
-    train, held = images[~photos.held[images]], images[photos.held[images]]
-    by_people = held[photos.labels[held] == PEOPLE]
-    looked_at = Photos(people, by_people if len(by_people) else held, a.size, train=False)  # measured by the labels as they came
+    train = images[~photos.held[images]]
+    looked_at = Photos(people, held_out(photos), a.size, train=False)  # measured by the labels as they came
     people = second_opinion(people)
     if a.closer:
         people = with_unlabelled(people, search(people, a.closer, a.teacher, a.run.parent))

@@ -12,7 +12,7 @@ import augment
 import numpy as np
 import torch
 from crops import PADDING, SIZE, STRIDE, Crops
-from data import JOINT, PEOPLE, People, load
+from data import JOINT, PEOPLE, People, held_out, load
 from doubts import SURE, second_opinion
 from networks import CoordinateNet, HeatmapNet
 from teacher import Teacher
@@ -97,8 +97,8 @@ def to_learn_from(people: People) -> tuple[People, People]:
     train, held = people.split()
     surely = (train.box_scores >= SURE) & ~train.crowd
     train = train.subset(surely & ((train.scores > JOINT).sum(1) >= 2) & (np.ptp(train.boxes[:, 1::2], axis=1) >= 24))
-    seen, by_people = (held.scores > JOINT).sum(1), held.photos.labels[held.image] == PEOPLE
-    return train, held.subset(by_people & (seen >= 1) if by_people.any() else seen >= 10)
+    known, most = (held.scores > JOINT).sum(1), np.isin(held.image, held_out(people.photos))
+    return train, held.subset(most & (known >= (1 if (people.photos.labels[held.image[most]] == PEOPLE).all() else 10)))
 
 
 def main() -> None:
