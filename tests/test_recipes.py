@@ -456,3 +456,36 @@ def test_what_lies_behind_the_last_convolution_stays_float(losses):
     value = helper.make_tensor_value_info
     graph = helper.make_graph(nodes, "g", [value("x", TensorProto.FLOAT, None)], [value(n, TensorProto.FLOAT, None) for n in "cd"])
     assert sorted(quantise.decoding(graph)) == ["aside", "behind"]
+
+
+def test_an_int8_network_takes_pixels_as_they_are(losses, tmp_path):
+    pytest.importorskip("onnxruntime.quantization", exc_type=ImportError)
+    import onnx
+    import onnxruntime
+    import quantise
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(0)
+    kernel, bias = rng.normal(0, 0.3, (4, 3, 3, 3)).astype(np.float32), rng.normal(0, 1, 4).astype(np.float32)
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["crops", "w", "b"], ["maps"], "conv")],
+        "g",
+        [value("crops", TensorProto.FLOAT, ["n", 3, 12, 12])],
+        [value("maps", TensorProto.FLOAT, ["n", 4, 10, 10])],
+        [numpy_helper.from_array(kernel, "w"), numpy_helper.from_array(bias, "b")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "a.onnx")
+    card = {"input": {"mean": [120, 115, 104], "std": [58, 57, 57]}}
+    pixels = rng.integers(0, 256, (20, 1, 3, 12, 12)).astype(np.uint8)
+    mean, std = quantise.normalisation(card)
+
+    def run(name, feed):
+        session = onnxruntime.InferenceSession(tmp_path / name, providers=["CPUExecutionProvider"])
+        return session.run(None, {"crops": feed})[0]
+
+    wanted = run("a.onnx", ((pixels[0] - mean) / std).astype(np.float32))
+    quantise.quantise(tmp_path / "a.onnx", tmp_path / "a.int8.onnx", card, iter(pixels))
+    quantise.quantise(tmp_path / "a.onnx", tmp_path / "a.bytes.onnx", card, iter(pixels), takes_bytes=True)
+    assert np.abs(run("a.int8.onnx", ((pixels[0] - mean) / std).astype(np.float32)) - wanted).max() < 0.05 * np.ptp(wanted)
+    assert np.abs(run("a.bytes.onnx", pixels[0]) - wanted).max() < 0.05 * np.ptp(wanted)

@@ -1,6 +1,9 @@
 """Trains the person detector: anchor-free, one class, task-aligned assignment, CIoU.
 
-    python models/recipes/train_detector.py --data people.zip --run runs/detector --images 400000 --backbone runs/pose/last.pt
+    python models/recipes/train_detector.py --data people.zip human.zip --run runs/detector --images 400000 --backbone runs/pose/last.pt
+
+Boxes that people drew teach who is there and where a person ends, those of networks who is there; what is not boxed is background where an
+archive says that all are, and else the less so the more it looks like a person. Photographs are drawn by who labelled them (--share).
 
 Stop it whenever you like: the same command goes on where the last checkpoint stands.
 """

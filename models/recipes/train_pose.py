@@ -1,9 +1,10 @@
 """Trains the heatmap network, or with --head coordinates its rival, on annotated people.
 
-    python models/recipes/train_pose.py --data people.zip --run runs/pose --crops 1000000
+    python models/recipes/train_pose.py --data people.zip human.zip --run runs/pose --crops 1000000
 
---teacher NETWORK.onnx adds the heatmaps of a stronger network to the targets. Stop it whenever you like: the same command goes on where
-the last checkpoint stands.
+--teacher NETWORK.onnx adds the heatmaps of a stronger network to the targets, except of joints that people labelled.
+
+Stop it whenever you like: the same command goes on where the last checkpoint stands.
 """
 
 from __future__ import annotations
