@@ -7,6 +7,16 @@ import numpy as np
 from numpy.random import Generator
 
 UPPER = np.arange(17) < 11
+# How far outwards person-n draws a box's left, top, right and bottom edge, in shares of the box's width or height: quantiles over 4,528
+# people of 24 pixels or more in 2,332 photographs it had never seen (score 0.1 or more, IoU 0.5 or more with people's box). The edges err apart
+# from each other (correlations below 0.09).
+QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+EDGES = (
+    (-0.303, -0.172, -0.112, -0.037, 0.005, 0.052, 0.138, 0.231, 0.442),
+    (-0.183, -0.090, -0.052, -0.022, -0.003, 0.016, 0.060, 0.115, 0.343),
+    (-0.298, -0.165, -0.109, -0.039, 0.004, 0.052, 0.137, 0.223, 0.430),
+    (-0.257, -0.124, -0.076, -0.029, -0.003, 0.028, 0.120, 0.214, 0.488),
+)
 
 
 def crop_region(box: np.ndarray, aspect: float, padding: float) -> tuple[np.ndarray, np.ndarray]:
@@ -38,6 +48,33 @@ def crop_matrix(centre: np.ndarray, size: np.ndarray, turn: float, out: tuple[in
         matrix[0] = -matrix[0]
         matrix[0, 2] += out[0] - 1
     return matrix
+
+
+def turn(rng: Generator) -> float:
+    """Radians: most people stand upright, some lean, and of some crops nobody knows which way is up."""
+    kind = rng.random()
+    if kind < 0.45:
+        return float(np.deg2rad(np.clip(rng.normal(0, 25), -60, 60)))
+    return float(rng.uniform(-np.pi, np.pi)) if kind < 0.57 else 0.0
+
+
+def turned(box: np.ndarray, angle: float) -> np.ndarray:
+    """Box (4,) about whom a box (4,) xyxy shows, turned about its centre. Corners hold little of a body, so slanting it is a little tighter."""
+    centre, (w, h) = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
+    cos, sin = abs(np.cos(angle)), abs(np.sin(angle))
+    size = np.array([cos * w + sin * h, sin * w + cos * h]) * (1 - 0.3 * cos * sin)
+    return np.concatenate([centre - size / 2, centre + size / 2])
+
+
+def jittered(box: np.ndarray, rng: Generator) -> np.ndarray:
+    """A box (4,) as a detector might have drawn it, or anywhere near, so that no crop is taken for granted."""
+    size = box[2:] - box[:2]
+    if rng.random() < 0.6:
+        outwards = [np.interp(rng.random(), QUANTILES, edge) for edge in EDGES]
+        return box + outwards * np.array([-1, -1, 1, 1]) * np.tile(size, 2)
+    centre = (box[:2] + box[2:]) / 2 + rng.normal(0, 0.04, 2) * size
+    half = size / 2 * np.clip(np.exp(rng.normal(0.03, 0.17)), 0.7, 1.6)
+    return np.concatenate([centre - half, centre + half])
 
 
 def scribble(size: int, rng: Generator) -> np.ndarray:

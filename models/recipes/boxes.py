@@ -6,6 +6,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from scenes import CROWD, DOUBTFUL, LOOSE, TIGHT, UNUSED
 from torch import Tensor
 
 
@@ -49,36 +50,63 @@ def overlap(a: Tensor, b: Tensor, complete: bool = False) -> Tensor:
 
 
 @torch.no_grad()
-def assign(boxes: Tensor, scores: Tensor, points: Tensor, people: Tensor, known: Tensor, top: int = 10) -> tuple[Tensor, Tensor, Tensor]:
+def assign(boxes: Tensor, scores: Tensor, points: Tensor, people: Tensor, top: int = 10) -> tuple[Tensor, Tensor, Tensor]:
     """Task-aligned assignment (Feng et al. 2021, TOOD): the `top` points of each person by score^0.5 * IoU^6.
 
-    boxes (B,A,4), scores (B,A), people (B,M,4), known (B,M) -> index of the person (B,A), wanted score (B,A), and which are taken (B,A)."""
-    iou = overlap(people.unsqueeze(2), boxes.unsqueeze(1)).clamp(min=0)  # (B, M, A)
-    offset = torch.cat([points - people.unsqueeze(2)[..., :2], people.unsqueeze(2)[..., 2:] - points], -1)
-    inside = (offset.amin(-1) > 0) & known.unsqueeze(2)
-    metric = scores.unsqueeze(1).sqrt() * iou**6 * inside
-    best = metric.topk(top, dim=2)
-    chosen = torch.zeros_like(metric).scatter_(2, best.indices, 1.0) * (metric > 1e-9)
+    boxes (A,4), scores (A,), people (K,4) -> index of the person (A,), wanted score (A,), and which are taken (A,)."""
+    if not len(people):
+        return torch.zeros_like(scores, dtype=torch.long), torch.zeros_like(scores), torch.zeros_like(scores, dtype=torch.bool)
+    iou = overlap(people.unsqueeze(1), boxes).clamp(min=0)  # (K, A)
+    metric = scores.sqrt() * iou**6 * within(points, people)
+    best = metric.topk(top, dim=1)
+    chosen = torch.zeros_like(metric).scatter_(1, best.indices, 1.0) * (metric > 1e-9)
     # a point that two people claim goes to the one it overlaps more
-    winner = torch.zeros_like(metric).scatter_(1, (iou * chosen).argmax(1, keepdim=True), 1.0)
+    winner = torch.zeros_like(metric).scatter_(0, (iou * chosen).argmax(0, keepdim=True), 1.0)
     chosen = chosen * winner
     metric, iou = metric * chosen, iou * chosen
-    normal = metric / metric.amax(2, keepdim=True).clamp(min=1e-9) * iou.amax(2, keepdim=True)
-    return chosen.argmax(1), normal.amax(1), chosen.amax(1) > 0
+    normal = metric / metric.amax(1, keepdim=True).clamp(min=1e-9) * iou.amax(1, keepdim=True)
+    return chosen.argmax(0), normal.amax(0), chosen.amax(0) > 0
 
 
-def detection_loss(levels: list[Tensor], strides: tuple[int, ...], people: Tensor, known: Tensor, doubtful: Tensor) -> tuple[Tensor, Tensor]:
-    """(score loss, box loss). people (B,M,4) xyxy, known (B,M) real rows, the first of each image, doubtful (B,M) those whose region is
-    left out of the negatives."""
-    most = int(known.sum(1).amax().clamp(min=1))
-    people, known, doubtful = people[:, :most], known[:, :most], doubtful[:, :most]
+def within(points: Tensor, boxes: Tensor) -> Tensor:
+    """Which of points (A,2) lie inside which of boxes (K,4): (K,A)."""
+    low, high = boxes[:, None, :2], boxes[:, None, 2:]
+    return ((points > low) & (points < high)).all(2)
+
+
+@torch.no_grad()
+def negatives(boxes: Tensor, scores: Tensor, points: Tensor, people: Tensor, kinds: Tensor, complete: bool) -> Tensor:
+    """How much each point (A,) counts where no person is assigned to it.
+
+    Nothing within a doubtful person, or where most of what it predicts is a crowd. Where not everybody is boxed, the less the more it looks
+    like a person: it may be one."""
+    weight = torch.ones_like(scores) if complete else (1 - scores) ** 2
+    if not complete:
+        weight[within(points, people[(kinds == TIGHT) | (kinds == LOOSE)]).any(0)] = 1.0
+    weight[within(points, people[kinds == DOUBTFUL]).any(0)] = 0.0
+    crowds = people[kinds == CROWD]
+    common = (torch.minimum(boxes[:, 2:], crowds[:, None, 2:]) - torch.maximum(boxes[:, :2], crowds[:, None, :2])).clamp(min=0).prod(2)
+    weight[(common > 0.5 * (boxes[:, 2:] - boxes[:, :2]).prod(1)).any(0)] = 0.0
+    return weight
+
+
+def detection_loss(levels: list[Tensor], strides: tuple[int, ...], people: Tensor, kinds: Tensor, complete: Tensor) -> tuple[Tensor, Tensor]:
+    """(score loss, box loss). people (B,M,4) xyxy, kinds (B,M) of these rows, complete (B,): whether all else is background."""
     boxes, logits, points, _ = decode(levels, strides)
-    sure = known & ~doubtful
-    index, wanted, taken = assign(boxes.detach(), logits.detach().sigmoid(), points, people, sure)
-    offset = torch.cat([points - people.unsqueeze(2)[..., :2], people.unsqueeze(2)[..., 2:] - points], -1)
-    ignored = ((offset.amin(-1) > 0) & (known & doubtful).unsqueeze(2)).any(1) & ~taken
-    total = wanted.sum().clamp(min=1)
-    score_loss = (F.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * ~ignored).sum() / total
-    target = people.gather(1, index.unsqueeze(-1).expand(-1, -1, 4))
-    box_loss = ((1 - overlap(boxes[taken], target[taken], complete=True)) * wanted[taken]).sum() / total
+    wanted, weights, losses, tight = [], [], [], []
+    for b in range(len(people)):
+        rows, kind = people[b][kinds[b] != UNUSED], kinds[b][kinds[b] != UNUSED]
+        sure = (kind == TIGHT) | (kind == LOOSE)
+        fixed, scores = boxes[b].detach(), logits[b].detach().sigmoid()
+        index, want, taken = assign(fixed, scores, points, rows[sure])
+        weight = negatives(fixed, scores, points, rows, kind, bool(complete[b]))
+        weight[taken] = 1.0
+        wanted.append(want), weights.append(weight)
+        if taken.any():
+            exact = taken & (kind[sure] == TIGHT)[index]
+            losses.append(((1 - overlap(boxes[b][exact], rows[sure][index[exact]], complete=True)) * want[exact]).sum())
+            tight.append(want[exact].sum())
+    wanted_all, weight_all = torch.stack(wanted), torch.stack(weights)
+    score_loss = (F.binary_cross_entropy_with_logits(logits, wanted_all, reduction="none") * weight_all).sum() / wanted_all.sum().clamp(min=1)
+    box_loss = sum(losses, boxes.sum() * 0) / sum(tight, logits.new_zeros(())).clamp(min=1)
     return score_loss, box_loss

@@ -16,7 +16,15 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-NAMES = {"loss": "loss", "score": "score loss", "error": "held out: median error, px", "pck": "held out: joints within 5 %", "ap50": "held out: AP50"}
+NAMES = {
+    "loss": "loss",
+    "score": "score loss",
+    "error": "held out: median error, px",
+    "pck": "held out: joints within 5 %",
+    "oks": "held out: people right by OKS",
+    "ap50": "held out: AP50",
+    "tall50": "held out: AP50 of the tall",
+}
 
 
 def read(logs: list[Path]) -> list[dict[str, float]]:

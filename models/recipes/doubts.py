@@ -72,6 +72,7 @@ def with_unlabelled(people: People, rows: np.ndarray) -> People:
         box_scores=np.concatenate([people.box_scores, np.zeros(n, np.float32)]),
         keypoints=np.concatenate([people.keypoints, np.zeros((n, 17, 2), np.float32)]),
         scores=np.concatenate([people.scores, np.zeros((n, 17), np.float32)]),
+        **{k: np.concatenate([getattr(people, k), np.zeros(n, bool)]) for k in ("human", "tight", "crowd")},
     )
 
 
@@ -79,7 +80,7 @@ def second_opinion(people: People) -> People:
     """Judges doubtful boxes by their joints and neighbours: believed ones get the score SURE, doubles of surer ones go, the rest stays."""
     scores, keep = people.box_scores.copy(), np.ones(len(people.boxes), bool)
     bodies = (people.scores >= JOINT).sum(1) >= BODY
-    for p in np.flatnonzero(scores < SURE):
+    for p in np.flatnonzero((scores < SURE) & people.tight):  # loose boxes have been judged by who made them
         box = people.boxes[p]
         surer = people.boxes[(people.image == people.image[p]) & (people.box_scores > people.box_scores[p])]
         shared = common(box, surer)

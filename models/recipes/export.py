@@ -17,9 +17,9 @@ from pathlib import Path
 import onnx
 import torch
 from boxes import decode
+from crops import PADDING
 from networks import CoordinateNet, DetectNet, HeatmapNet
 from torch import Tensor, nn
-from train_pose import PADDING
 from training import existing, restore
 
 ORIGIN = "trained by models/recipes from random weights"

@@ -38,7 +38,9 @@ class Teacher:
     def compute(self, network: Path, people: People, path: Path) -> None:
         import onnxruntime
 
-        session = onnxruntime.InferenceSession(network)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        session = onnxruntime.InferenceSession(network, options)
         name, shape = session.get_inputs()[0].name, session.get_outputs()[0].shape
         part = path.with_suffix(".part")
         maps = np.lib.format.open_memmap(part, "w+", np.uint8, (len(people.image), *shape[2:], shape[1]))

@@ -1,107 +1,28 @@
 """Trains the heatmap network, or with --head coordinates its rival, on annotated people.
 
-    python models/recipes/train_pose.py --data people.zip --run runs/pose --crops 1000000
+    python models/recipes/train_pose.py --data people.zip human.zip --run runs/pose --crops 1000000
 
---teacher NETWORK.onnx adds the heatmaps of a stronger network to the targets. Stop it whenever you like: the same command goes on where
-the last checkpoint stands.
+--teacher NETWORK.onnx adds the heatmaps of a stronger network to the targets, except of joints that people labelled.
+
+Stop it whenever you like: the same command goes on where the last checkpoint stands.
 """
 
 from __future__ import annotations
 
 import augment
-import cv2
 import numpy as np
 import torch
-from crowds import Crowds
-from data import FLIP, JOINT, People, load_people
+from crops import PADDING, SIZE, STRIDE, Crops
+from data import JOINT, PEOPLE, People, held_out, load
+from doubts import SURE, second_opinion
 from networks import CoordinateNet, HeatmapNet
 from teacher import Teacher
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from training import Average, Run, arguments, learning_rate, network, optimisers, step
 
-SIZE = (192, 256)  # w, h
-STRIDE = 4
-PADDING = 1.0  # of the box: the card's, and what the crops scatter about
 MEAN = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)
 STD = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
-
-
-class Crops(Dataset):
-    """Augmented crops: uint8 RGB (3,h,w), keypoints (17,2) in crop pixels, weights (17,), and a teacher's heatmaps uint8 (17,h/4,w/4) or (0,)."""
-
-    def __init__(self, people: People, train: bool, first: int = 0, count: int | None = None, teacher: Teacher | None = None) -> None:
-        self.people, self.train, self.first, self.teacher = people, train, first, teacher
-        self.images = np.unique(people.image)
-        self.shares, self.crowds = rarity(people).cumsum(), Crowds(people, self.images)
-        self.count = len(people.image) if count is None else count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        cv2.setNumThreads(0)
-        rng = np.random.default_rng(self.first + index)
-        person = int(np.searchsorted(self.shares, rng.random())) if self.train else index
-        crop, keypoints, weights, maps = self.cut(person, rng) if self.train else self.plain(person)
-        pixels = torch.from_numpy(np.ascontiguousarray(crop[:, :, ::-1].transpose(2, 0, 1)))
-        return pixels, torch.from_numpy(keypoints.astype(np.float32)), torch.from_numpy(weights.astype(np.float32)), torch.from_numpy(maps)
-
-    def plain(self, person: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        people = self.people
-        region = augment.crop_region(people.boxes[person], SIZE[0] / SIZE[1], PADDING)
-        matrix = augment.crop_matrix(*region, 0.0, SIZE, False)
-        crop = cv2.warpAffine(people.photo(people.image[person]), matrix, SIZE, flags=cv2.INTER_LINEAR)
-        keypoints = people.keypoints[person] @ matrix[:, :2].T + matrix[:, 2]
-        return crop, keypoints, (people.scores[person] > JOINT).astype(np.float32), np.zeros(0, np.uint8)
-
-    def cut(self, person: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        people = self.people
-        keypoints, scores = people.keypoints[person], people.scores[person]
-        weights = np.clip((scores - 0.15) / 0.35, 0, 1)
-        photo, box = people.photo(people.image[person]), people.boxes[person]
-        edges = np.array([0, 0, photo.shape[1], photo.shape[0]])
-        kind = rng.random()
-        if kind < 0.15:
-            part = augment.half_body(keypoints, scores > JOINT, rng)
-            box = box if part is None else part
-        elif kind < 0.35:
-            edges = augment.frame(box, np.array(photo.shape[:2]), rng)
-            box = np.concatenate([np.maximum(box[:2], edges[:2]), np.minimum(box[2:], edges[2:])])
-            x, y = keypoints.T
-            weights = weights * ((x >= edges[0]) & (x < edges[2]) & (y >= edges[1]) & (y < edges[3]))
-        centre, size = augment.crop_region(box, SIZE[0] / SIZE[1], PADDING)
-        centre = centre + rng.normal(0, 0.04, 2) * size
-        size = size * np.clip(np.exp(rng.normal(0.03, 0.17)), 0.7, 1.6)
-        turn = np.deg2rad(np.clip(rng.normal(0, 25), -60, 60)) if rng.random() < 0.5 else 0.0
-        flip = bool(rng.random() < 0.5)
-        matrix = augment.crop_matrix(centre, size, turn, SIZE, flip)
-        crop = augment.seen_through(photo, edges, matrix, SIZE)
-        keypoints = keypoints @ matrix[:, :2].T + matrix[:, 2]
-        seen = (scores > JOINT) & (weights > 0)
-        if flip:
-            keypoints, weights, seen = keypoints[FLIP], weights[FLIP], seen[FLIP]
-        maps = np.zeros(0, np.uint8)
-        if self.teacher:
-            cells = (SIZE[0] // STRIDE, SIZE[1] // STRIDE)
-            maps = self.teacher.targets(person, people.boxes[person], matrix, FLIP if flip else None, cells, STRIDE)
-            maps = augment.blank_outside(maps, edges, matrix, STRIDE)
-        for _ in range(rng.integers(1, 3) if rng.random() < 0.35 else 0):
-            self.crowds.beside(crop, keypoints, seen, rng)
-        crop = augment.recolour(crop, rng)
-        for _ in range(rng.integers(3) if rng.random() < 0.5 else 0):
-            augment.occlude(crop, people.photo(int(rng.choice(self.images))), rng)
-        return augment.degrade(crop, rng), keypoints, weights, maps
-
-
-def rarity(people: People) -> np.ndarray:
-    """How often each person is drawn (P,), sum 1: photographs of actions show few legs, few backs, and few who lie or bend."""
-    seen = people.scores > JOINT
-    torso = people.keypoints[:, 11:13].sum(1) - people.keypoints[:, 5:7].sum(1)
-    turned = seen[:, [5, 6, 11, 12]].all(1) & (np.abs(np.arctan2(torso[:, 0], torso[:, 1])) >= np.pi / 4)
-    back = seen[:, 5:7].all(1) & (seen[:, :5].sum(1) <= 2)
-    share = 1 + 0.5 * seen[:, 13:15].any(1) + 1.5 * seen[:, 15:].any(1) + 5 * back + 4 * turned
-    return share / share.sum()
 
 
 def gaussian_targets(keypoints: Tensor, weights: Tensor, sigma: float = 2.0) -> tuple[Tensor, Tensor]:
@@ -115,15 +36,16 @@ def gaussian_targets(keypoints: Tensor, weights: Tensor, sigma: float = 2.0) -> 
     return gy.unsqueeze(-1) * gx.unsqueeze(-2), weights * inside
 
 
-def heatmap_loss(maps: Tensor, keypoints: Tensor, weights: Tensor) -> Tensor:
-    """Mean of squared differences; joints of weight 0 take no part."""
+def heatmap_loss(maps: Tensor, keypoints: Tensor, weights: Tensor, taught: Tensor, trust: Tensor) -> Tensor:
+    """Mean of squared differences to the labels' Gaussians and to a teacher's maps `taught` (B,J,H,W) uint8, or (B,0) without one.
+
+    Labels count by `weights` (B,J), the teacher, which also says where it sees no joint, by `trust` (B,J)."""
     targets, weights = gaussian_targets(keypoints, weights)
-    return ((maps - targets) ** 2).mean((2, 3)).mul(weights).sum() / weights.sum().clamp(min=1)
-
-
-def teacher_loss(maps: Tensor, taught: Tensor) -> Tensor:
-    """Mean of squared differences to the teacher's maps (uint8), of every joint: the teacher also says where it sees none."""
-    return ((maps - taught.float() / 255) ** 2).mean()
+    total, most = ((maps - targets) ** 2).mean((2, 3)).mul(weights).sum(), weights.sum()
+    if taught.ndim == 4:
+        total = total + ((maps - taught.float() / 255) ** 2).mean((2, 3)).mul(trust).sum()
+        most = most + trust.sum()
+    return total / most.clamp(min=1)
 
 
 def coordinate_loss(points: Tensor, keypoints: Tensor, weights: Tensor) -> Tensor:
@@ -145,15 +67,39 @@ def decode(out: Tensor) -> Tensor:
     return (torch.stack([x, y], -1) + 0.25 * shift) * STRIDE
 
 
+SIGMAS = torch.tensor([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000  # COCO's
+
+
 @torch.no_grad()
 def validate(net: nn.Module, people: People, prepare) -> dict[str, float]:
-    """Median error in crop pixels, and the share of joints within 5 % of the crop's height of their label."""
-    errors = []
-    for pixels, keypoints, weights, _ in DataLoader(Crops(people, train=False), 64):
+    """Median error in crop pixels, share of joints within 5 % of the crop's height, and share of people with an OKS above 0.50, 0.55 ... 0.95.
+
+    An area is taken as 0.53 of its box, as COCO's people have it on average."""
+    errors, marks = [], []
+    for pixels, keypoints, weights, _, _ in DataLoader(Crops(people, train=False), 64):
         distance = (decode(net(prepare(pixels)).float()).cpu() - keypoints).norm(dim=-1)
         errors.append(distance[weights > 0])
+        marks.append((distance, weights))
+    scale = torch.tensor([(SIZE[0] / crop_width(box)) ** 2 * 0.53 * float((box[2:] - box[:2]).prod()) for box in people.boxes])  # area in crop px
+    distance, weights = (torch.cat(part) for part in zip(*marks, strict=True))
+    oks = (torch.exp(-(distance**2) / (8 * scale[:, None] * SIGMAS**2)) * weights).sum(1) / weights.sum(1)
     error = torch.cat(errors)
-    return {"error": float(error.median()), "pck": float((error < 0.05 * SIZE[1]).float().mean())}
+    accuracy = (oks[:, None] > torch.arange(0.5, 0.96, 0.05)).float().mean()
+    return {"error": float(error.median()), "pck": float((error < 0.05 * SIZE[1]).float().mean()), "oks": float(accuracy)}
+
+
+def crop_width(box: np.ndarray) -> float:
+    """Photograph pixels across the crop of a box (4,)."""
+    return float(augment.crop_region(box, SIZE[0] / SIZE[1], PADDING)[1][0])
+
+
+def to_learn_from(people: People) -> tuple[People, People]:
+    """Of photographs to train on: who is surely one, with two joints or more. Of those held out: people's labels where there are some."""
+    train, held = people.split()
+    surely = (train.box_scores >= SURE) & ~train.crowd
+    train = train.subset(surely & ((train.scores > JOINT).sum(1) >= 2) & (np.ptp(train.boxes[:, 1::2], axis=1) >= 24))
+    known, most = (held.scores > JOINT).sum(1), np.isin(held.image, held_out(people.photos))
+    return train, held.subset(most & (known >= (1 if (people.photos.labels[held.image[most]] == PEOPLE).all() else 10)))
 
 
 def main() -> None:
@@ -166,45 +112,43 @@ def main() -> None:
     if a.threads:
         torch.set_num_threads(a.threads)
     run, device = Run(a.run), torch.device(a.device)
-    people = load_people(a.data, a.run.parent)
-    train, held = people.split()
-    train = train.subset(((train.scores > JOINT).sum(1) >= 2) & (np.ptp(train.boxes[:, 1::2], axis=1) >= 24))
-    held = held.subset((held.scores > JOINT).sum(1) >= 10)
-
+    people = second_opinion(load(a.data, a.run.parent))
+    train, held = to_learn_from(people.subset(people.photos.without(a.without)[people.image]))
     teacher = Teacher(a.teacher, train, a.run.parent) if a.teacher else None
 
     net = HeatmapNet() if a.head == "heatmap" else CoordinateNet()
-    loss_of = heatmap_loss if a.head == "heatmap" else coordinate_loss
     net = net.to(device, memory_format=torch.channels_last)
     average = Average(net)
     opts = optimisers(net, a.optimiser, a.lr, a.weight_decay)
-    done = run.resume(net, average, opts)
+    done = run.resume(net, average, opts, a.start)
     mean, std = MEAN.to(device), STD.to(device)
 
     def prepare(pixels: Tensor) -> Tensor:
         return ((pixels.to(device).float() - mean) / std).contiguous(memory_format=torch.channels_last)
 
-    crops = Crops(train, train=True, first=done, count=run.left(done, a.crops, a.batch), teacher=teacher)
+    crops = Crops(train, train=True, first=done, count=run.left(done, a.crops, a.batch), teacher=teacher, shares=dict(a.share))
     loader = DataLoader(crops, a.batch, num_workers=a.workers, drop_last=True, prefetch_factor=4 if a.workers else None)
     running: list[float] = []
-    print(f"{len(train.image)} people to train on, {len(held.image)} held out, {done} crops done")
-    for pixels, keypoints, weights, taught in loader:
+    print(f"{len(train.image)} people to train on, {len(held.image)} held out, {done} crops done", flush=True)
+    for pixels, keypoints, weights, taught, trust in loader:
         factor = learning_rate(done, a.crops, warmup=200 * a.batch, decay=a.decay)
         with torch.autocast(device.type, torch.bfloat16):
-            out = net(prepare(pixels))
-        loss = loss_of(out.float(), keypoints.to(device), weights.to(device))
-        if teacher:
-            loss = (loss + teacher_loss(out.float(), taught.to(device))) / 2
+            out = net(prepare(pixels)).float()
+        told = keypoints.to(device), weights.to(device)
+        loss = heatmap_loss(out, *told, taught.to(device), trust.to(device)) if a.head == "heatmap" else coordinate_loss(out, *told)
         step(loss * 1000, opts, a.lr * factor)
         average.update(net)
         done += len(pixels)
         running.append(float(loss.detach()))
-        if len(running) == a.every or done + a.batch > a.crops:
+        look = len(running) == a.every or done + a.batch > a.crops
+        stop = run.elapsed() > a.minutes * 60
+        if look or stop or run.due():
             run.checkpoint(net, average, opts, done, plateau=factor == 1.0)
+        if look:
             run.log(done=done, loss=float(np.mean(running)) * 1000, lr=a.lr * factor, **validate(average.net, held, prepare))
             running = []
-            if run.elapsed() > a.minutes * 60:
-                break
+        if stop:
+            break
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+SAVE = 120  # seconds between checkpoints
+
 
 def orthogonal(m: Tensor, steps: int = 5) -> Tensor:
     """The nearest (semi-)orthogonal matrix, about: Newton-Schulz iteration with the coefficients of Jordan 2024 (Muon)."""
@@ -78,6 +80,15 @@ def existing(text: str) -> Path:
     return Path(text)
 
 
+def share(text: str) -> tuple[str, float]:
+    """Flag value: NAME=NUMBER."""
+    name, _, number = text.rpartition("=")
+    try:
+        return name, float(number)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected LABELS=SHARE, got {text}") from None
+
+
 def network(text: str) -> Path:
     """Flag value: an ONNX network with its card beside it."""
     path = existing(text)
@@ -88,7 +99,10 @@ def network(text: str) -> Path:
 def arguments(description: str, sample: str, amount: int, batch: int, lr: float) -> argparse.ArgumentParser:
     """The flags of every training; `sample` is what it counts, "crops" or "images"."""
     p = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--data", type=existing, required=True, help="zip of photographs with COCO person annotations")
+    p.add_argument("--data", type=existing, nargs="+", required=True, help="zips of photographs with COCO person annotations")
+    p.add_argument("--without", nargs="+", default=[], metavar="SET", help="ARCHIVE or ARCHIVE/SET to leave out; * stands for anything")
+    p.add_argument("--share", type=share, nargs="+", default=[], metavar="LABELS=SHARE", help="how much is drawn from photographs of such labels")
+    p.add_argument("--start", type=existing, help="checkpoint whose weights a new training begins from")
     p.add_argument("--run", type=Path, required=True, help="folder for checkpoints and the log; the decoded photographs lie beside it")
     p.add_argument(f"--{sample}", type=int, default=amount, help=f"how many {sample} the training sees (default {amount})")
     p.add_argument("--batch", type=int, default=batch)
@@ -99,7 +113,7 @@ def arguments(description: str, sample: str, amount: int, batch: int, lr: float)
     p.add_argument("--threads", type=int, help="threads of the training itself")
     p.add_argument("--workers", type=int, default=1, help=f"processes that prepare {sample}")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    p.add_argument("--every", type=int, default=250, help="steps between checkpoints")
+    p.add_argument("--every", type=int, default=250, help="steps between looks at held-out people; a checkpoint is due every two minutes besides")
     p.add_argument("--minutes", type=float, default=1e9, help="stop after so many minutes")
     return p
 
@@ -145,7 +159,7 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.started = folder, time.time()
+        self.folder, self.started, self.saved = folder, time.time(), time.time()
 
     def checkpoint(self, net: nn.Module, average: Average, opts: list[torch.optim.Optimizer], done: int, plateau: bool) -> None:
         """Replaces last.pt, and plateau.pt (from where a training can be prolonged) while the learning rate has not begun to fall."""
@@ -155,11 +169,20 @@ class Run:
             part = self.folder / f"{name}.part"
             torch.save(state, part)
             os.replace(part, self.folder / name)
+        self.saved = time.time()
 
-    def resume(self, net: nn.Module, average: Average, opts: list[torch.optim.Optimizer]) -> int:
-        """Loads last.pt where there is one; returns how many samples are done."""
+    def due(self) -> bool:
+        """Whether the last checkpoint, or the start, is two minutes ago."""
+        return time.time() - self.saved > SAVE
+
+    def resume(self, net: nn.Module, average: Average, opts: list[torch.optim.Optimizer], start: Path | None = None) -> int:
+        """Loads last.pt where there is one, else the weights of `start`; returns how many samples are done."""
         path = self.folder / "last.pt"
         if not path.exists():
+            if start:
+                weights = torch.load(start, map_location="cpu", weights_only=True)["average"]
+                restore(net, weights, start)
+                restore(average.net, weights, start)
             return 0
         state = torch.load(path, map_location="cpu", weights_only=True)
         restore(net, state["net"], path)
