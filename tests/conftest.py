@@ -4,6 +4,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -33,6 +34,18 @@ def no_gpu() -> str:
 def photo() -> Path:
     """The photograph that ships: one woman, upright, facing the camera, cut off at the hips."""
     return ROOT / "examples" / "astronaut.jpg"
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight frames, ten a second, of the photograph that ships, as a camera sees it that moves two pixels a frame."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    photo = cv2.resize(cv2.imread(str(ROOT / "examples" / "astronaut.jpg")), (320, 320))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (288, 320))
+    for i in range(8):
+        writer.write(np.ascontiguousarray(photo[:, 2 * i : 2 * i + 288]))
+    writer.release()
+    return path
 
 
 @pytest.fixture

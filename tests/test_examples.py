@@ -26,18 +26,6 @@ def run(name: str, *arguments: object, cwd: Path) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> Path:
-    """Eight frames, ten a second, of the photograph that ships, as a camera sees it that moves two pixels a frame."""
-    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    photo = cv2.resize(cv2.imread(str(ROOT / "examples" / "astronaut.jpg")), (320, 320))
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (288, 320))
-    for i in range(8):
-        writer.write(np.ascontiguousarray(photo[:, 2 * i : 2 * i + 288]))
-    writer.release()
-    return path
-
-
 def test_every_example_is_run_here():
     tested = Path(__file__).read_text()
     assert all(name in tested for name in EXAMPLES)

@@ -13,7 +13,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT
 
 from toppose import Poses
 from toppose.cli import main
@@ -21,18 +20,6 @@ from toppose.results import Record, open_writer, read
 from toppose.video.opening import is_stream
 
 FRAMES = 8
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> Path:
-    """The photograph that ships, ten times a second, as a camera sees it that moves two pixels a frame."""
-    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    photo = cv2.resize(cv2.imread(str(ROOT / "examples" / "astronaut.jpg")), (320, 320))
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (288, 320))
-    for i in range(FRAMES):
-        writer.write(np.ascontiguousarray(photo[:, 2 * i : 2 * i + 288]))
-    writer.release()
-    return path
 
 
 def predict(*arguments) -> int:

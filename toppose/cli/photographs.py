@@ -18,6 +18,7 @@ from toppose.errors import ImageError, OptionError, TopposeError
 from toppose.estimator import Estimator
 from toppose.images import Pixels
 from toppose.poses import Poses
+from toppose.results.files import whole
 from toppose.skeleton import COCO17, Skeleton
 from toppose.video.photographs import DRAWING, SUFFIXES, Found, Photograph, is_drawing, mark
 
@@ -174,19 +175,8 @@ def real(path: Path) -> Path:
 
 def write(path: Path, data: bytes) -> None:
     """Writes a file whole or not at all; a device or a pipe is written to as it is. An OSError names the file."""
-    path = real(path)
-    part = path.with_name(f".toppose.{os.getpid()}.part")  # short: with a longer one a name that is allowed might not be
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(data)
-        else:
-            part.write_bytes(data)
-            os.replace(part, path)
-    except OSError as e:
-        e.filename = e.filename or str(path)  # write() itself does not say it
-        raise
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(path) as part:
+        part.write_bytes(data)
 
 
 def _shown(text: str | Path) -> str:

@@ -14,6 +14,7 @@ import cv2
 
 from toppose.errors import MissingDependency, OptionError
 from toppose.images import Pixels
+from toppose.results.files import part_of
 
 TICKS = 90_000  # a second; what 24, 25, 30 and 60 frames divide
 FRAGMENT = 2.0  # seconds that a kill may cost
@@ -98,7 +99,7 @@ class PyAvEncoder:
 
     def _put_index_in_front(self, target: Path) -> None:
         """Copies the packets; a disk that is full leaves the fragments, which can be played."""
-        whole = self._part.with_name(f".{target.name}.{os.getpid()}.part")
+        whole = part_of(target)
         kind = "mov" if target.suffix.lower() == ".mov" else "mp4"
         try:
             with (

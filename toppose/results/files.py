@@ -14,6 +14,7 @@ import cv2
 from toppose.errors import OptionError
 
 _MOVING = {".gif", ".apng"}  # OpenCV writes them, but each holds many frames
+_LONGEST = 200  # bytes of a name; file systems take 255
 
 
 class Growing:
@@ -64,8 +65,8 @@ class Growing:
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A place to write to that becomes `path` when all went well, else is gone. A device is written to as it is."""
-    target = path.resolve()
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    target = Path(os.path.realpath(path))  # of a link that leads to itself, itself
+    part = part_of(target)
     if target.exists() and not target.is_file():
         part = target
     try:
@@ -80,9 +81,18 @@ def whole(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def part_of(target: Path) -> Path:
+    """Where a file is written before it is whole. Of a long name the beginning: with more added, one that is allowed might not be."""
+    return target.with_name(f".{_beginning(target.name)}.{os.getpid()}.part")
+
+
+def _beginning(name: str) -> str:
+    return os.fsencode(name)[:_LONGEST].decode(errors="ignore")
+
+
 def sweep(folder: Path, name: str | None = None) -> None:
     """Removes what `whole` could not remove because it was killed: of the file of that name, or of all in a folder."""
-    for part in folder.glob(f".{escape(name) if name else '*'}.*.part"):
+    for part in folder.glob(f".{escape(_beginning(name)) if name else '*'}.*.part"):
         if part.name.split(".")[-2].isdigit():
             part.unlink()
 
